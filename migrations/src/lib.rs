@@ -1,0 +1,71 @@
+//! The database schema as steps that only move forward: a step that landed is never edited.
+//!
+//! Depends on `sea-orm-migration` alone, so no step can drift with the application's entities.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261124_000001_newsroom;
+mod m20261124_000002_people;
+mod m20261124_000003_conversation;
+mod m20261124_000004_outbox;
+mod m20261124_000005_alerts;
+
+pub use sea_orm_migration::MigrationStatus;
+pub use sea_orm_migration::prelude::MigratorTrait;
+
+/// All steps, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261124_000001_newsroom::Migration),
+            Box::new(m20261124_000002_people::Migration),
+            Box::new(m20261124_000003_conversation::Migration),
+            Box::new(m20261124_000004_outbox::Migration),
+            Box::new(m20261124_000005_alerts::Migration),
+        ]
+    }
+}
+
+/// Foreign key `from_table.from_column → to_table.id`.
+fn references(
+    from_table: &'static str,
+    from_column: &'static str,
+    to_table: &'static str,
+    on_delete: ForeignKeyAction,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .from(from_table, from_column)
+        .to(to_table, "id")
+        .on_delete(on_delete)
+        .to_owned()
+}
+
+/// Index `<table>_<name>` over the columns, unique or not.
+fn index(
+    table: &'static str,
+    name: &'static str,
+    columns: &[&'static str],
+    unique: bool,
+) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(format!("{table}_{name}")).table(table);
+    for column in columns {
+        index.col(*column);
+    }
+    if unique {
+        index.unique();
+    }
+    index
+}
+
+async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
+    for table in tables {
+        manager
+            .drop_table(Table::drop().table(*table).to_owned())
+            .await?;
+    }
+    Ok(())
+}

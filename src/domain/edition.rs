@@ -1,0 +1,78 @@
+//! Editions: the language editions of the site.
+
+use chrono_tz::Tz;
+use icu_locale_core::Locale;
+use uuid::Uuid;
+
+/// Which way a text runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Left to right.
+    Ltr,
+    /// Right to left.
+    Rtl,
+}
+
+impl Direction {
+    /// The word for it: the value of HTML's `dir` attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ltr => "ltr",
+            Self::Rtl => "rtl",
+        }
+    }
+
+    /// The direction behind the word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "ltr" => Some(Self::Ltr),
+            "rtl" => Some(Self::Rtl),
+            _ => None,
+        }
+    }
+}
+
+/// The town an edition is at home in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// As its readers call it.
+    pub name: String,
+    /// Degrees north (WGS 84).
+    pub latitude: f64,
+    /// Degrees east (WGS 84).
+    pub longitude: f64,
+}
+
+/// A language edition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edition {
+    /// Its id.
+    pub id: Uuid,
+    /// BCP 47, such as `ar-IQ`; unique.
+    pub locale: String,
+    /// Shown to readers.
+    pub name: String,
+    /// Which way its text runs.
+    pub direction: Direction,
+    /// IANA time zone.
+    pub time_zone: Tz,
+    /// Where it is at home.
+    pub place: Option<Place>,
+}
+
+/// A BCP 47 tag in its canonical form: `AR-iq` becomes `ar-IQ`. `None` when it is not well formed.
+pub fn canonical_locale(tag: &str) -> Option<String> {
+    tag.parse::<Locale>().ok().map(|locale| locale.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_are_canonical() {
+        assert_eq!(canonical_locale("AR-iq").as_deref(), Some("ar-IQ"));
+        assert_eq!(canonical_locale("ckb-IQ").as_deref(), Some("ckb-IQ"));
+        assert_eq!(canonical_locale("not a locale"), None);
+    }
+}

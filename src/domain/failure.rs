@@ -1,0 +1,116 @@
+//! How an action fails: by whose fault, and what the caller may be told.
+
+use std::time::Duration;
+
+/// One fault in what the caller sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection<C> {
+    /// What kind of fault it is, for programs.
+    pub code: C,
+    /// Where in the input it lies, outermost field first; empty when it is no single field.
+    pub field: Vec<String>,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+}
+
+impl<C> Rejection<C> {
+    /// A fault at a field; nested fields are separated by dots: `keys.p256dh`.
+    pub fn at(field: &str, code: C, message: impl Into<String>) -> Self {
+        let field = field
+            .split('.')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Self {
+            code,
+            field,
+            message: message.into(),
+        }
+    }
+}
+
+/// Why an action did not happen. Nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure<C> {
+    /// The input is at fault: every fault that was found, not just the first.
+    #[error("the input was rejected")]
+    Rejected(Vec<Rejection<C>>),
+    /// Nobody is signed in, and somebody must be.
+    #[error("sign in first")]
+    Unauthenticated,
+    /// Who is signed in may not do this.
+    #[error("not permitted")]
+    Forbidden,
+    /// There is no such thing, or none that the viewer may see.
+    #[error("not found")]
+    NotFound,
+    /// Too often; worth trying again after a while.
+    #[error("too many requests")]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// Our fault. Logged with its cause at the boundary, never shown.
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl<C> From<Rejection<C>> for Failure<C> {
+    fn from(rejection: Rejection<C>) -> Self {
+        Self::Rejected(vec![rejection])
+    }
+}
+
+impl<C> Failure<C> {
+    /// The same failure for an action whose rejections have other codes.
+    pub fn map_code<D>(self, code: impl Fn(C) -> D) -> Failure<D> {
+        match self {
+            Self::Rejected(rejections) => Failure::Rejected(
+                rejections
+                    .into_iter()
+                    .map(|r| Rejection {
+                        code: code(r.code),
+                        field: r.field,
+                        message: r.message,
+                    })
+                    .collect(),
+            ),
+            Self::Unauthenticated => Failure::Unauthenticated,
+            Self::Forbidden => Failure::Forbidden,
+            Self::NotFound => Failure::NotFound,
+            Self::RateLimited { retry_after } => Failure::RateLimited { retry_after },
+            Self::Internal(cause) => Failure::Internal(cause),
+        }
+    }
+}
+
+/// Collects faults while an input is parsed, so that the caller hears of all of them at once.
+#[derive(Debug)]
+pub struct Faults<C>(Vec<Rejection<C>>);
+
+impl<C> Default for Faults<C> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<C> Faults<C> {
+    /// Adds a fault.
+    pub fn push(&mut self, rejection: Rejection<C>) {
+        self.0.push(rejection);
+    }
+
+    /// Takes the value out of a result, or keeps its fault.
+    pub fn take<T>(&mut self, result: Result<T, Rejection<C>>) -> Option<T> {
+        result.map_err(|rejection| self.0.push(rejection)).ok()
+    }
+
+    /// Fails with everything collected, if anything was.
+    pub fn check(self) -> Result<(), Failure<C>> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Rejected(self.0))
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Jobs: durable work that runs after the change that asked for it has committed.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    /// Split an alert's audience into shards.
+    PlanAlert {
+        /// The alert.
+        alert_id: Uuid,
+    },
+    /// Delete events, sessions and finished jobs that are older than they need to be.
+    Purge,
+}
+
+impl Job {
+    /// The word for its kind, for logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PlanAlert { .. } => "plan_alert",
+            Self::Purge => "purge",
+        }
+    }
+}

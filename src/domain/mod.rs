@@ -1,0 +1,19 @@
+//! Pure types and rules of the newsroom: no database, no network, no clock of its own.
+
+pub mod alert;
+pub mod article;
+pub mod body;
+pub mod body_html;
+pub mod category;
+pub mod clock;
+pub mod comment;
+pub mod edition;
+pub mod event;
+pub mod failure;
+pub mod job;
+pub mod local_time;
+pub mod page;
+pub mod push_subscription;
+pub mod slug;
+pub mod text;
+pub mod viewer;

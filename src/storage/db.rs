@@ -1,0 +1,207 @@
+//! The database: how it is opened, and how a change is made in one transaction with its traces.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{event, job};
+use crate::domain::clock::Timestamp;
+use crate::domain::event::Event;
+use crate::domain::job::Job;
+
+/// Serialises the writers of events on PostgreSQL, so that ids ascend in commit order.
+const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
+
+/// The channel of PostgreSQL's LISTEN/NOTIFY on which instances wake each other.
+pub const EVENT_CHANNEL: &str = "khabar_events";
+
+/// A pool of connections to SQLite or PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Database {
+    connection: DatabaseConnection,
+    /// SQLite has one writer; waiting in line here is fair, where its busy handler polls.
+    writer: Option<Arc<Semaphore>>,
+    statements: Arc<AtomicU64>,
+    committed: watch::Sender<u64>,
+}
+
+impl Database {
+    /// Opens `sqlite:…` (created if missing) or `postgres://…`.
+    pub async fn open(url: &str, max_connections: u32) -> anyhow::Result<Self> {
+        let (mut connection, writer) = if is_postgres(url) {
+            (open_postgres(url, max_connections).await?, None)
+        } else {
+            (
+                open_sqlite(url, max_connections).await?,
+                Some(Arc::new(Semaphore::new(1))),
+            )
+        };
+        let statements = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&statements);
+        connection.set_metric_callback(move |info| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            metrics::histogram!("khabar_sql_seconds").record(info.elapsed.as_secs_f64());
+        });
+        Ok(Self {
+            connection,
+            writer,
+            statements,
+            committed: watch::Sender::new(0),
+        })
+    }
+
+    /// The pool, for reads.
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// How many statements the pool has run since it was opened.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever this process has committed events or jobs.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
+    }
+
+    /// Whether it is PostgreSQL, which other instances may share.
+    pub fn is_postgres(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    /// Opens a transaction in which a change is written with all that follows from it.
+    pub async fn begin(&self, now: Timestamp) -> Result<Change, DbErr> {
+        let turn = match &self.writer {
+            Some(writer) => Arc::clone(writer).acquire_owned().await.ok(),
+            None => None,
+        };
+        let transaction = self
+            .connection
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            })
+            .await?;
+        Ok(Change {
+            transaction,
+            now,
+            events: Vec::new(),
+            jobs: Vec::new(),
+            committed: self.committed.clone(),
+            _turn: turn,
+        })
+    }
+}
+
+/// A change in the making: a transaction, and the events and jobs that will be written with it.
+///
+/// Dropped without [`Change::commit`], nothing of it has happened.
+#[derive(Debug)]
+pub struct Change {
+    transaction: DatabaseTransaction,
+    now: Timestamp,
+    events: Vec<Event>,
+    jobs: Vec<(Job, Timestamp)>,
+    committed: watch::Sender<u64>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Change {
+    /// The transaction, for storage functions.
+    pub fn transaction(&self) -> &DatabaseTransaction {
+        &self.transaction
+    }
+
+    /// Records what happened.
+    pub fn record(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Queues what has to follow.
+    pub fn enqueue(&mut self, job: Job) {
+        self.enqueue_at(job, self.now);
+    }
+
+    /// Queues what has to follow, not before the given time.
+    pub fn enqueue_at(&mut self, job: Job, run_at: Timestamp) {
+        self.jobs.push((job, run_at));
+    }
+
+    /// Writes jobs and events, commits, and wakes who waits for them.
+    ///
+    /// Events come last, under a lock that is held until the commit: whoever gets a larger id
+    /// commits later, on PostgreSQL too, where a sequence alone promises no such thing.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        let wakes = !self.jobs.is_empty() || !self.events.is_empty();
+        for (job, run_at) in &self.jobs {
+            job::insert(&self.transaction, job, *run_at, self.now).await?;
+        }
+        if !self.events.is_empty() {
+            let backend = self.transaction.get_database_backend();
+            if backend == sea_orm::DbBackend::Postgres {
+                let lock = format!("SELECT pg_advisory_xact_lock({EVENT_ORDER_LOCK})");
+                self.transaction
+                    .execute_raw(Statement::from_string(backend, lock))
+                    .await?;
+            }
+            event::insert_all(&self.transaction, &self.events, self.now).await?;
+            if backend == sea_orm::DbBackend::Postgres {
+                let notify = format!("NOTIFY {EVENT_CHANNEL}");
+                self.transaction
+                    .execute_raw(Statement::from_string(backend, notify))
+                    .await?;
+            }
+        }
+        self.transaction.commit().await?;
+        if wakes {
+            self.committed.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the address is one of PostgreSQL.
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<DatabaseConnection> {
+    let options =
+        PgConnectOptions::from_str(url).context("DATABASE_URL is not a PostgreSQL address")?;
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options)
+        .await
+        .context("PostgreSQL cannot be reached; check DATABASE_URL and that the server runs")?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<DatabaseConnection> {
+    let options = SqliteConnectOptions::from_str(url)
+        .context("DATABASE_URL is not an SQLite address such as sqlite:data/khabar.sqlite")?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .foreign_keys(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(max_connections)
+        .connect_with(options)
+        .await
+        .with_context(|| format!("the SQLite database {url} cannot be opened"))?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}

@@ -1,0 +1,18 @@
+//! Who has to be tried again.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "alert_retries")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub alert_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub push_subscription_id: i64,
+    pub attempts: i32,
+    pub last_status: Option<i32>,
+    pub due_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,26 @@
+//! One table a file. Nothing outside `storage` knows these.
+#![expect(missing_docs, reason = "the migrations say what a column is for")]
+
+pub mod alert;
+pub mod alert_retry;
+pub mod alert_shard;
+pub mod article;
+pub mod article_author;
+pub mod article_tag;
+pub mod author;
+pub mod category;
+pub mod category_ancestry;
+pub mod category_name;
+pub mod comment;
+pub mod edition;
+pub mod event;
+pub mod import_key;
+pub mod job;
+pub mod push_subscription;
+pub mod push_subscription_category;
+pub mod revision;
+pub mod session;
+pub mod setting;
+pub mod slug_redirect;
+pub mod tag;
+pub mod user;
