@@ -89,6 +89,26 @@ pub struct Dateline {
     pub place: Option<String>,
 }
 
+/// Whoever wrote a story, as the byline names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Its id.
+    pub id: Uuid,
+    /// Unique.
+    pub name: String,
+}
+
+/// A word that articles of one edition have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its id.
+    pub id: Uuid,
+    /// As readers see it.
+    pub name: String,
+    /// Unique in the edition.
+    pub slug: String,
+}
+
 /// A picture by its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {

@@ -19,7 +19,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn fill_random(&self, bytes: &mut [u8]);
 }
 
-impl dyn Clock {
+impl dyn Clock + '_ {
     /// A new id. Ids made later sort later (UUID version 7, RFC 9562 §5.7).
     pub fn new_id(&self) -> Uuid {
         let mut random = [0; 10];

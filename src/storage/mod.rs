@@ -1,11 +1,21 @@
 //! The only place with queries. One file a noun; every function takes a connection or a
 //! transaction, so that it runs inside or outside of one.
 
+pub mod article;
+pub mod article_write;
+pub mod author;
+pub mod category;
+pub mod comment;
 pub mod db;
+pub mod edition;
 pub mod entities;
 pub mod event;
 pub mod job;
+mod keyset;
 pub mod migrate;
+pub mod setting;
+pub mod slug_redirect;
+pub mod tag;
 
 pub use db::{Change, Database};
 

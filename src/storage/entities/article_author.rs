@@ -11,6 +11,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub author_id: Uuid,
     pub position: i32,
+    #[sea_orm(belongs_to, from = "author_id", to = "id")]
+    pub author: BelongsTo<super::author::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

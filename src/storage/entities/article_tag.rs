@@ -11,6 +11,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tag_id: Uuid,
     pub position: i32,
+    #[sea_orm(belongs_to, from = "tag_id", to = "id")]
+    pub tag: BelongsTo<super::tag::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

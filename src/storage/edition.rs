@@ -1,0 +1,95 @@
+//! Language editions.
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
+use uuid::Uuid;
+
+use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
+use super::unreadable;
+use crate::domain::clock::Timestamp;
+use crate::domain::edition::{Direction, Edition, Place};
+
+/// Every edition, in the order the newsroom gave them.
+pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Edition>, DbErr> {
+    let rows = Entity::find()
+        .order_by_asc(COLUMN.position)
+        .order_by_asc(COLUMN.id)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+/// The edition of a canonical locale.
+pub async fn by_locale(
+    connection: &impl ConnectionTrait,
+    locale: &str,
+) -> Result<Option<Edition>, DbErr> {
+    let row = Entity::find()
+        .filter(COLUMN.locale.eq(locale))
+        .one(connection)
+        .await?;
+    row.map(from_row).transpose()
+}
+
+/// The editions with these ids, in no order.
+pub async fn by_ids(
+    connection: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<Vec<Edition>, DbErr> {
+    let rows = Entity::find()
+        .filter(COLUMN.id.is_in(ids.iter().copied()))
+        .all(connection)
+        .await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+/// Adds an edition behind the others.
+pub async fn insert(
+    connection: &impl ConnectionTrait,
+    edition: &Edition,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let last = Entity::find()
+        .order_by_desc(COLUMN.position)
+        .one(connection)
+        .await?;
+    let place = edition.place.as_ref();
+    let row = ActiveModel {
+        id: Set(edition.id),
+        locale: Set(edition.locale.clone()),
+        name: Set(edition.name.clone()),
+        direction: Set(edition.direction.as_str().to_owned()),
+        time_zone: Set(edition.time_zone.name().to_owned()),
+        place_name: Set(place.map(|place| place.name.clone())),
+        latitude: Set(place.map(|place| place.latitude)),
+        longitude: Set(place.map(|place| place.longitude)),
+        position: Set(last.map_or(0, |row| row.position + 1)),
+        created_at: Set(now),
+    };
+    Entity::insert(row)
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+fn from_row(row: Model) -> Result<Edition, DbErr> {
+    let place = match (row.place_name, row.latitude, row.longitude) {
+        (Some(name), Some(latitude), Some(longitude)) => Some(Place {
+            name,
+            latitude,
+            longitude,
+        }),
+        _ => None,
+    };
+    Ok(Edition {
+        id: row.id,
+        direction: Direction::from_word(&row.direction)
+            .ok_or_else(|| unreadable("direction", &row.direction))?,
+        time_zone: row
+            .time_zone
+            .parse()
+            .map_err(|_| unreadable("time zone", &row.time_zone))?,
+        locale: row.locale,
+        name: row.name,
+        place,
+    })
+}
