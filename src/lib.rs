@@ -1,5 +1,6 @@
 //! Khabar, a newsroom backend in one binary. This page is its table of contents.
 
+pub mod actions;
 pub mod app;
 pub mod config;
 pub mod domain;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::text::TextFault;
+
 /// One fault in what the caller sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection<C> {
@@ -26,6 +28,33 @@ impl<C> Rejection<C> {
             field,
             message: message.into(),
         }
+    }
+}
+
+/// The faults that any typed field can have. Each action's code takes them in by `From`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldCode {
+    /// Nothing visible was given.
+    Blank,
+    /// More than the limit that the message names.
+    TooLong,
+    /// Not of the form that the message asks for.
+    Invalid,
+}
+
+impl<C: From<FieldCode>> Rejection<C> {
+    /// A text's fault at a field.
+    pub fn text(field: &str, fault: TextFault) -> Self {
+        let code = match fault {
+            TextFault::Blank => FieldCode::Blank,
+            TextFault::TooLong { .. } => FieldCode::TooLong,
+        };
+        Self::at(field, code.into(), fault.message())
+    }
+
+    /// A field that is not of the form it should be.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::at(field, FieldCode::Invalid.into(), message)
     }
 }
 
@@ -103,6 +132,14 @@ impl<C> Faults<C> {
     /// Takes the value out of a result, or keeps its fault.
     pub fn take<T>(&mut self, result: Result<T, Rejection<C>>) -> Option<T> {
         result.map_err(|rejection| self.0.push(rejection)).ok()
+    }
+
+    /// Takes the text out of a result, or keeps its fault at the field.
+    pub fn text<T>(&mut self, field: &str, result: Result<T, TextFault>) -> Option<T>
+    where
+        C: From<FieldCode>,
+    {
+        self.take(result.map_err(|fault| Rejection::text(field, fault)))
     }
 
     /// Fails with everything collected, if anything was.

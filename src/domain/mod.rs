@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod article;
+pub mod article_input;
 pub mod body;
 pub mod body_html;
 pub mod category;
@@ -16,4 +17,5 @@ pub mod page;
 pub mod push_subscription;
 pub mod slug;
 pub mod text;
+pub mod token;
 pub mod viewer;

@@ -48,17 +48,20 @@ pub enum Permission {
     PublishArticles,
     /// Change the category tree.
     ManageCategories,
+    /// Add editions.
+    ManageEditions,
     /// Rule on comments.
     ModerateComments,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ReadDrafts,
         Self::WriteArticles,
         Self::PublishArticles,
         Self::ManageCategories,
+        Self::ManageEditions,
         Self::ModerateComments,
     ];
 
@@ -67,7 +70,7 @@ impl Permission {
         match self {
             Self::ReadDrafts | Self::WriteArticles => &[Role::Admin, Role::Editor, Role::Reporter],
             Self::PublishArticles => &[Role::Admin, Role::Editor],
-            Self::ManageCategories => &[Role::Admin],
+            Self::ManageCategories | Self::ManageEditions => &[Role::Admin],
             Self::ModerateComments => &[Role::Admin, Role::Editor, Role::Moderator],
         }
     }

@@ -78,6 +78,21 @@ pub async fn by_id(
     Ok(by_ids(connection, &[id], visibility).await?.pop())
 }
 
+/// The article with the text of its newest revision, whether or not readers see it.
+pub async fn with_latest_text(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<Option<Article>, DbErr> {
+    let latest = Expr::col((article::Entity, article::Column::LatestRevisionId));
+    let found = select_text(latest).filter(article::COLUMN.id.eq(id));
+    found
+        .into_model::<Row>()
+        .one(connection)
+        .await?
+        .map(Article::try_from)
+        .transpose()
+}
+
 /// The article with this slug in an edition, if the viewer may see it.
 pub async fn by_slug(
     connection: &impl ConnectionTrait,
@@ -174,29 +189,35 @@ fn select(visibility: Visibility) -> Select<article::Entity> {
         Expr::col((article::Entity, article::Column::PublishedRevisionId)),
         Expr::col((article::Entity, article::Column::LatestRevisionId)),
     ]);
-    let on = Expr::col((revision::Entity, revision::Column::Id)).eq(shown);
-    let mut select = article::Entity::find();
-    for column in [
-        revision::Column::Headline,
-        revision::Column::Subheadline,
-        revision::Column::DatelineSource,
-        revision::Column::DatelinePlace,
-        revision::Column::Body,
-        revision::Column::Excerpt,
-        revision::Column::ImageUrl,
-        revision::Column::ImageAlt,
-        revision::Column::WordCount,
-    ] {
-        select = select.column(column);
-    }
-    select = select.column_as(revision::COLUMN.id.0, "revision_id");
-    QuerySelect::query(&mut select).join(JoinType::InnerJoin, revision::Entity, on);
+    let select = select_text(shown.into());
     match visibility {
         Visibility::Published => {
             select.filter(article::COLUMN.state.eq(ArticleState::Published.as_str()))
         }
         Visibility::Everything => select,
     }
+}
+
+fn select_text(revision_id: Expr) -> Select<article::Entity> {
+    let mut select = article::Entity::find()
+        .column_as(
+            Expr::col((revision::Entity, revision::Column::Id)),
+            "revision_id",
+        )
+        .columns([
+            revision::Column::Headline,
+            revision::Column::Subheadline,
+            revision::Column::DatelineSource,
+            revision::Column::DatelinePlace,
+            revision::Column::Body,
+            revision::Column::Excerpt,
+            revision::Column::ImageUrl,
+            revision::Column::ImageAlt,
+            revision::Column::WordCount,
+        ]);
+    let on = Expr::col((revision::Entity, revision::Column::Id)).eq(revision_id);
+    QuerySelect::query(&mut select).join(JoinType::InnerJoin, revision::Entity, on);
+    select
 }
 
 fn restrict(

@@ -131,14 +131,6 @@ pub async fn add_comments(
     Ok(())
 }
 
-/// The text of one revision.
-pub async fn revision_text(
-    connection: &impl ConnectionTrait,
-    id: Uuid,
-) -> Result<Option<revision::Model>, DbErr> {
-    revision::Entity::find_by_id(id).one(connection).await
-}
-
 async fn insert_revision(
     connection: &impl ConnectionTrait,
     (article_id, id): (Uuid, Uuid),

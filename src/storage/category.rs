@@ -1,13 +1,15 @@
 //! The category tree and what its nodes are called.
 
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Set,
 };
 use uuid::Uuid;
 
-use super::entities::{article, category, category_ancestry, category_name};
+use super::entities::{
+    article, category, category_ancestry, category_name, push_subscription_category,
+};
 use crate::domain::category::{Category, CategoryName};
 use crate::domain::clock::Timestamp;
 
@@ -257,6 +259,52 @@ pub async fn move_articles(
         .exec(connection)
         .await?
         .rows_affected)
+}
+
+/// How many push subscriptions have chosen a category.
+pub async fn count_readers(connection: &impl ConnectionTrait, id: Uuid) -> Result<u64, DbErr> {
+    let chosen = push_subscription_category::Entity::find()
+        .filter(push_subscription_category::COLUMN.category_id.eq(id));
+    chosen.count(connection).await
+}
+
+/// Makes the push subscriptions of one category those of another.
+pub async fn move_readers(
+    connection: &impl ConnectionTrait,
+    from: Uuid,
+    to: Uuid,
+) -> Result<(), DbErr> {
+    use push_subscription_category::{COLUMN, Column, Entity};
+    // Who has chosen both already keeps the one row.
+    let already = Query::select()
+        .column(Column::PushSubscriptionId)
+        .from(Entity)
+        .and_where(COLUMN.category_id.eq(to))
+        .to_owned();
+    Entity::update_many()
+        .col_expr(Column::CategoryId, to.into())
+        .filter(COLUMN.category_id.eq(from))
+        .filter(Expr::col((Entity, Column::PushSubscriptionId)).not_in_subquery(already))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Sets a node's place among its siblings.
+pub async fn set_position(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    position: i32,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let row = category::ActiveModel {
+        id: Set(id),
+        position: Set(position),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    row.update(connection).await?;
+    Ok(())
 }
 
 /// Deletes a node that has no children and no articles left.

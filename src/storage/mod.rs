@@ -21,6 +21,14 @@ pub use db::{Change, Database};
 
 use sea_orm::DbErr;
 
+use crate::domain::failure::Failure;
+
+impl<C> From<DbErr> for Failure<C> {
+    fn from(error: DbErr) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 /// A stored value that this version does not understand: the database is newer, or damaged.
 fn unreadable(what: &str, value: &str) -> DbErr {
     DbErr::Custom(format!("{what} {value:?} is none that this version knows"))

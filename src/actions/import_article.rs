@@ -1,0 +1,136 @@
+//! Takes over an article from elsewhere, with its dates, its state and its comments.
+
+use uuid::Uuid;
+
+use super::slugs;
+use crate::app::App;
+use crate::domain::article::{Article, ArticleState, ArticleText};
+use crate::domain::clock::Timestamp;
+use crate::domain::comment::{Comment, CommentState};
+use crate::storage;
+use crate::storage::Change;
+use crate::storage::article_write::Saved;
+
+/// An article as it was elsewhere. Its texts are parsed already.
+#[derive(Debug, Clone)]
+pub struct ImportedArticle {
+    /// The edition it goes to.
+    pub edition_id: Uuid,
+    /// Its category.
+    pub category_id: Uuid,
+    /// Shared by articles that tell the same story; its own id when `None`.
+    pub translation_group_id: Option<Uuid>,
+    /// The slug it had, or would like.
+    pub slug: String,
+    /// Draft, in review or published.
+    pub state: ArticleState,
+    /// Breaking news?
+    pub breaking: bool,
+    /// Its words.
+    pub text: ArticleText,
+    /// Names, in the order of the byline.
+    pub authors: Vec<String>,
+    /// Names.
+    pub tags: Vec<String>,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was first published; required for a published one.
+    pub published_at: Option<Timestamp>,
+    /// Its comments, those that are answered before those that answer.
+    pub comments: Vec<ImportedComment>,
+}
+
+/// A comment as it was elsewhere. Its texts are parsed already.
+#[derive(Debug, Clone)]
+pub struct ImportedComment {
+    /// The place in the list of the comment it answers.
+    pub reply_to: Option<usize>,
+    /// The name its writer gave.
+    pub author_name: String,
+    /// Plain text.
+    pub body: String,
+    /// Whether others see it.
+    pub state: CommentState,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
+/// Writes an article with its comments into a change that the caller commits.
+///
+/// No event and no alert: old news is no news to an open page or to a pocket.
+pub async fn import_article(
+    app: &App,
+    change: &Change,
+    imported: ImportedArticle,
+) -> Result<Article, sea_orm::DbErr> {
+    let tx = change.transaction();
+    let id = app.clock.new_id();
+    let revision_id = app.clock.new_id();
+    let article = Article {
+        id,
+        edition_id: imported.edition_id,
+        category_id: imported.category_id,
+        translation_group_id: imported.translation_group_id.unwrap_or(id),
+        slug: slugs::free_article_slug(tx, imported.edition_id, &imported.slug, id).await?,
+        state: imported.state,
+        breaking: imported.breaking,
+        revision_id,
+        latest_revision_id: revision_id,
+        text: imported.text,
+        word_count: 0,
+        comment_count: 0,
+        lock_version: 1,
+        created_at: imported.created_at,
+        updated_at: imported.published_at.unwrap_or(imported.created_at),
+        published_at: imported.published_at,
+    };
+    let saved = Saved {
+        by: None,
+        at: imported.created_at,
+    };
+    storage::article_write::insert(tx, &article, saved).await?;
+    storage::author::credit(tx, id, &imported.authors, &*app.clock).await?;
+    storage::tag::attach(tx, (id, article.edition_id), &imported.tags, &*app.clock).await?;
+    import_comments(app, change, id, imported.comments).await?;
+    Ok(article)
+}
+
+async fn import_comments(
+    app: &App,
+    change: &Change,
+    article_id: Uuid,
+    imported: Vec<ImportedComment>,
+) -> Result<(), sea_orm::DbErr> {
+    use crate::domain::comment::MAX_DEPTH;
+    let tx = change.transaction();
+    let mut comments: Vec<Comment> = Vec::with_capacity(imported.len());
+    for comment in imported {
+        let mut parent = comment.reply_to.and_then(|index| comments.get(index));
+        if let Some(Comment {
+            depth: MAX_DEPTH..,
+            parent_id: Some(above),
+            ..
+        }) = parent
+        {
+            parent = comments.iter().find(|comment| comment.id == *above);
+        }
+        comments.push(Comment {
+            id: app.clock.new_id(),
+            article_id,
+            parent_id: parent.map(|parent| parent.id),
+            depth: parent.map_or(0, |parent| parent.depth + 1),
+            author_name: comment.author_name,
+            body: comment.body,
+            state: comment.state,
+            reply_count: 0,
+            created_at: comment.created_at,
+        });
+    }
+    for comment in &comments {
+        storage::comment::insert(tx, comment, None).await?;
+        if comment.state == CommentState::Approved {
+            super::create_comment::count(tx, comment, 1).await?;
+        }
+    }
+    Ok(())
+}

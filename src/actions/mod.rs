@@ -1,0 +1,33 @@
+//! What the newsroom does: one file a verb. Each checks who may, parses its input collecting every
+//! fault, and makes the change with all that follows from it in one transaction.
+
+pub mod create_article;
+pub mod create_category;
+pub mod create_comment;
+pub mod create_edition;
+pub mod delete_category;
+pub mod import_article;
+pub mod moderate_comment;
+pub mod move_category;
+pub mod publish_article;
+mod slugs;
+pub mod unpublish_article;
+pub mod update_article;
+pub mod update_category;
+
+/// Takes the faults of typed fields into an action's own code.
+macro_rules! takes_field_codes {
+    ($code:ty) => {
+        impl From<crate::domain::failure::FieldCode> for $code {
+            fn from(code: crate::domain::failure::FieldCode) -> Self {
+                use crate::domain::failure::FieldCode;
+                match code {
+                    FieldCode::Blank => Self::Blank,
+                    FieldCode::TooLong => Self::TooLong,
+                    FieldCode::Invalid => Self::Invalid,
+                }
+            }
+        }
+    };
+}
+use takes_field_codes;

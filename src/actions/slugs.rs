@@ -1,0 +1,48 @@
+//! How an article comes by a slug that nothing else in its edition has.
+
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::slug;
+use crate::storage;
+use crate::storage::slug_redirect::{self, Noun};
+
+/// How many numbers are tried behind a slug before the article's id is put there.
+const NUMBERS: usize = 20;
+
+/// The wanted slug, or the first free one with a number behind it.
+pub(super) async fn free_article_slug(
+    connection: &impl ConnectionTrait,
+    edition_id: Uuid,
+    wanted: &str,
+    article_id: Uuid,
+) -> Result<String, DbErr> {
+    let numbered = (2..=NUMBERS).map(|number| slug::numbered(wanted, number));
+    let candidates: Vec<String> = std::iter::once(wanted.to_owned()).chain(numbered).collect();
+    let taken =
+        storage::article::taken_slugs(connection, edition_id, &candidates, Some(article_id))
+            .await?;
+    let free = candidates
+        .into_iter()
+        .find(|candidate| !taken.contains(candidate));
+    Ok(free.unwrap_or_else(|| article_id.simple().to_string()))
+}
+
+/// Remembers an article's old slug and forgets redirects that the new one would hide.
+pub(super) async fn rename_article(
+    connection: &impl ConnectionTrait,
+    edition_id: Uuid,
+    (article_id, old, new): (Uuid, &str, &str),
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    slug_redirect::put(
+        connection,
+        Noun::Article,
+        (edition_id, old),
+        article_id,
+        now,
+    )
+    .await?;
+    slug_redirect::remove(connection, Noun::Article, edition_id, new).await
+}
