@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::rate_limit::RateLimits;
 use crate::storage::{Change, Database};
 
 /// The application. Cloning it is cheap; clones are the same application.
@@ -15,6 +16,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What the operator set.
     pub config: Arc<Config>,
+    /// How often strangers may try.
+    pub limits: Arc<RateLimits>,
 }
 
 impl App {

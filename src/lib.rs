@@ -4,4 +4,7 @@ pub mod actions;
 pub mod app;
 pub mod config;
 pub mod domain;
+pub mod graphql;
+pub mod live;
+pub mod rate_limit;
 pub mod storage;

@@ -1,9 +1,11 @@
 //! Articles: what a story is, and which states it goes through.
 
+use url::Url;
 use uuid::Uuid;
 
 use super::body::Body;
 use super::clock::Timestamp;
+use super::edition::Edition;
 
 /// Characters (grapheme clusters) a headline may have.
 pub const MAX_HEADLINE: usize = 300;
@@ -176,6 +178,15 @@ impl Article {
     /// Whole minutes it takes to read, at least one.
     pub fn reading_minutes(&self) -> u32 {
         self.word_count.div_ceil(WORDS_A_MINUTE).max(1)
+    }
+
+    /// Where readers find it: the site, the locale, the slug.
+    pub fn canonical_url(&self, site: &Url, edition: &Edition) -> String {
+        let mut url = site.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(&edition.locale).push(&self.slug);
+        }
+        url.into()
     }
 
     /// Whether edits wait to be published.

@@ -6,6 +6,10 @@ use uuid::Uuid;
 /// An event's place in the one order in which all instances see all events.
 pub type EventId = i64;
 
+/// The event that a client says it had last, as it came in a `Last-Event-ID` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastEventId(pub String);
+
 /// What happened. Carries what listeners filter by, so that most need no look-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

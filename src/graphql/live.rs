@@ -1,0 +1,196 @@
+//! Subscription operations: what open pages hear of.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Error, ID, SimpleObject, Subscription};
+use futures_util::{Stream, StreamExt, future};
+use uuid::Uuid;
+
+use super::article::Article;
+use super::comment::Comment;
+use super::context::KhabarContext;
+use super::edition;
+use super::errors::error;
+use super::ids::{self, Kind};
+use super::loaders::{ArticleKey, CommentKey, Loaders};
+use crate::domain::comment::CommentState;
+use crate::domain::event::{Event, EventId, LastEventId, RecordedEvent};
+use crate::live::Missed;
+use crate::storage::article::Visibility;
+
+/// A story that readers did not see before.
+#[derive(SimpleObject)]
+pub struct ArticlePublishedEvent {
+    /// Send the last one you got as `after` when you connect again, and you miss nothing.
+    event_id: ID,
+    /// The story as it is now.
+    article: Article,
+}
+
+/// A comment that readers did not see before.
+#[derive(SimpleObject)]
+pub struct CommentCreatedEvent {
+    /// Send the last one you got as `after` when you connect again, and you miss nothing.
+    event_id: ID,
+    /// The comment as it is now.
+    comment: Comment,
+}
+
+/// What open pages hear of.
+#[derive(Default)]
+pub struct LiveSubscription;
+
+#[Subscription]
+impl LiveSubscription {
+    /// Each story when readers see it for the first time, in the order of publication. One that is
+    /// taken back before it could be delivered is left out.
+    async fn article_published(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The edition's locale.")] locale: String,
+        #[graphql(desc = "Only stories in this category or below it.")] category: Option<ID>,
+        #[graphql(
+            desc = "The last eventId you got; EVENT_GONE when it is too old to resume from."
+        )]
+        after: Option<ID>,
+    ) -> Result<impl Stream<Item = Result<ArticlePublishedEvent, Error>> + use<>, Error> {
+        let edition = edition::by_locale(ctx, &locale).await?;
+        let edition = edition
+            .ok_or_else(|| error("NOT_FOUND", format!("there is no edition {locale}")))?
+            .id;
+        let category = category.map(|id| ids::of(Kind::Category, &id));
+        let loaders = ctx.loaders()?.clone();
+        let events = follow(ctx, after).await?;
+        Ok(events.filter_map(move |event| {
+            let loaders = loaders.clone();
+            async move {
+                published(&loaders, event, edition, category)
+                    .await
+                    .transpose()
+            }
+        }))
+    }
+
+    /// Each comment under an article when readers see it for the first time, replies included, in
+    /// order. NOT_FOUND when there is no such published article.
+    async fn comment_created(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The article.")] article: ID,
+        #[graphql(
+            desc = "The last eventId you got; EVENT_GONE when it is too old to resume from."
+        )]
+        after: Option<ID>,
+    ) -> Result<impl Stream<Item = Result<CommentCreatedEvent, Error>> + use<>, Error> {
+        let article = ids::of(Kind::Article, &article);
+        let loaders = ctx.loaders()?.clone();
+        if loaders
+            .load(ArticleKey(article, Visibility::Published))
+            .await?
+            .is_none()
+        {
+            return Err(error("NOT_FOUND", "there is no such article"));
+        }
+        let events = follow(ctx, after).await?;
+        Ok(events.filter_map(move |event| {
+            let loaders = loaders.clone();
+            async move { commented(&loaders, event, article).await.transpose() }
+        }))
+    }
+}
+
+type Followed = Result<Arc<RecordedEvent>, Error>;
+
+/// The events from now on, or from after the one the client had last.
+async fn follow(
+    ctx: &Context<'_>,
+    after: Option<ID>,
+) -> Result<impl Stream<Item = Followed> + use<>, Error> {
+    let header = ctx.data_opt::<LastEventId>().map(|id| id.0.clone());
+    let after = match after.map(|id| id.0).or(header) {
+        Some(text) => {
+            let gone = || {
+                error(
+                    "EVENT_GONE",
+                    "that is no event id; read the page again and subscribe without one",
+                )
+            };
+            Some(text.parse::<EventId>().map_err(|_| gone())?)
+        }
+        None => None,
+    };
+    let events = ctx
+        .live()?
+        .follow(after)
+        .await
+        .map_err(|missed| match missed {
+            Missed::Gone(_) => error("EVENT_GONE", missed.to_string()),
+            Missed::Unreadable(cause) => Error::new_with_source(cause),
+        })?;
+    // After an error nothing more comes: the client resumes from the last event it got.
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    Ok(events
+        .map(|event| event.map_err(Error::new_with_source))
+        .take_while(move |event| {
+            let over = failed.swap(event.is_err(), std::sync::atomic::Ordering::Relaxed);
+            future::ready(!over)
+        }))
+}
+
+async fn published(
+    loaders: &Loaders,
+    event: Followed,
+    edition: Uuid,
+    category: Option<Uuid>,
+) -> Result<Option<ArticlePublishedEvent>, Error> {
+    let event = event?;
+    let Event::ArticlePublished {
+        article_id,
+        edition_id,
+        category_path,
+    } = &event.event
+    else {
+        return Ok(None);
+    };
+    let wanted =
+        *edition_id == edition && category.is_none_or(|category| category_path.contains(&category));
+    if !wanted {
+        return Ok(None);
+    }
+    let article = loaders
+        .load(ArticleKey(*article_id, Visibility::Published))
+        .await?;
+    Ok(article.map(|article| ArticlePublishedEvent {
+        event_id: event.id.into(),
+        article: article.into(),
+    }))
+}
+
+async fn commented(
+    loaders: &Loaders,
+    event: Followed,
+    article: Uuid,
+) -> Result<Option<CommentCreatedEvent>, Error> {
+    let event = event?;
+    let Event::CommentCreated {
+        comment_id,
+        article_id,
+    } = event.event
+    else {
+        return Ok(None);
+    };
+    if article_id != article
+        || loaders
+            .load(ArticleKey(article, Visibility::Published))
+            .await?
+            .is_none()
+    {
+        return Ok(None);
+    }
+    let comment = loaders.load(CommentKey(comment_id)).await?;
+    let shown = comment.filter(|comment| comment.state == CommentState::Approved);
+    Ok(shown.map(|comment| CommentCreatedEvent {
+        event_id: event.id.into(),
+        comment: Comment(comment),
+    }))
+}

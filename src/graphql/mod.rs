@@ -1,0 +1,69 @@
+//! The GraphQL schema: one file a noun, reads through loaders, writes through actions.
+
+pub mod article;
+mod article_mutation;
+mod body;
+mod category;
+mod category_mutation;
+mod comment;
+mod context;
+mod edition;
+pub mod errors;
+pub mod ids;
+pub mod limits;
+mod live;
+mod loaders;
+mod node;
+mod paging;
+
+use async_graphql::{MergedObject, Schema as GraphqlSchema};
+
+use crate::app::App;
+use crate::live::Live;
+
+/// What can be asked.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    article::ArticleQuery,
+    category::CategoryQuery,
+    edition::EditionQuery,
+    node::NodeQuery,
+);
+
+/// What can be changed. Each field answers with a payload whose `userErrors` say what is wrong with
+/// the input; a top-level error means that the viewer may not, or that we failed.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    article_mutation::ArticleMutation,
+    category_mutation::CategoryMutation,
+    comment::CommentMutation,
+    edition::EditionMutation,
+);
+
+/// The schema with everything resolvers need.
+pub type Schema = GraphqlSchema<Query, Mutation, live::LiveSubscription>;
+
+/// Builds the schema over an application and its event feed.
+pub fn build(app: &App, live: Live) -> Schema {
+    GraphqlSchema::build(
+        Query::default(),
+        Mutation::default(),
+        live::LiveSubscription,
+    )
+    .data(loaders::Loaders::new(app.db.clone()))
+    .data(app.clone())
+    .data(live)
+    .extension(limits::Budget)
+    .extension(errors::Boundary)
+    .finish()
+}
+
+/// The schema in the definition language, as it is committed in `schema/schema.graphql`.
+pub fn sdl() -> String {
+    let schema = GraphqlSchema::build(
+        Query::default(),
+        Mutation::default(),
+        live::LiveSubscription,
+    );
+    schema.finish().sdl()
+}

@@ -1,0 +1,63 @@
+//! The committed schema is the schema that is served, and the committed operations fit it.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_committed_schema_is_current() {
+    let path = root().join("schema/schema.graphql");
+    let current = khabar::graphql::sdl();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == current,
+        "schema/schema.graphql is not what the code serves; run UPDATE_SCHEMA=1 cargo test --test schema and read the difference"
+    );
+}
+
+#[test]
+fn every_type_and_field_is_described() {
+    let sdl = khabar::graphql::sdl();
+    let mut described = false;
+    let mut bare = Vec::new();
+    let mut inside_text = false;
+    for line in sdl.lines().map(str::trim) {
+        if line.starts_with("\"\"\"") {
+            inside_text = !inside_text && line.matches("\"\"\"").count() == 1;
+            described = true;
+            continue;
+        }
+        if inside_text || line.is_empty() || line == "}" || line.starts_with(['#', '@']) {
+            continue;
+        }
+        let ours = !GENERATED.iter().any(|prefix| line.starts_with(prefix));
+        if !described && ours {
+            bare.push(line.to_owned());
+        }
+        described = false;
+    }
+    assert_eq!(bare, Vec::<String>::new(), "described nowhere");
+}
+
+/// Lines that async-graphql writes without a description, or that need none.
+const GENERATED: [&str; 8] =
+    ["schema {", "query:", "mutation:", "subscription:", "directive", "input: ", "id: ID!", "first:"];
+
+#[test]
+fn every_committed_operation_fits_the_schema() {
+    let operations: Vec<PathBuf> = std::fs::read_dir(root().join("schema/operations"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(operations.len() >= 10, "{operations:?}");
+    for path in operations {
+        let document = std::fs::read_to_string(&path).unwrap();
+        async_graphql::parser::parse_query(&document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        khabar::graphql::check(&document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
