@@ -5,6 +5,8 @@ pub mod app;
 pub mod config;
 pub mod domain;
 pub mod graphql;
+pub mod http;
 pub mod live;
+pub mod passwords;
 pub mod rate_limit;
 pub mod storage;

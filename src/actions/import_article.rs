@@ -84,10 +84,7 @@ pub async fn import_article(
         updated_at: imported.published_at.unwrap_or(imported.created_at),
         published_at: imported.published_at,
     };
-    let saved = Saved {
-        by: None,
-        at: imported.created_at,
-    };
+    let saved = Saved { by: None, at: imported.created_at };
     storage::article_write::insert(tx, &article, saved).await?;
     storage::author::credit(tx, id, &imported.authors, &*app.clock).await?;
     storage::tag::attach(tx, (id, article.edition_id), &imported.tags, &*app.clock).await?;
@@ -106,12 +103,7 @@ async fn import_comments(
     let mut comments: Vec<Comment> = Vec::with_capacity(imported.len());
     for comment in imported {
         let mut parent = comment.reply_to.and_then(|index| comments.get(index));
-        if let Some(Comment {
-            depth: MAX_DEPTH..,
-            parent_id: Some(above),
-            ..
-        }) = parent
-        {
+        if let Some(Comment { depth: MAX_DEPTH.., parent_id: Some(above), .. }) = parent {
             parent = comments.iter().find(|comment| comment.id == *above);
         }
         comments.push(Comment {

@@ -13,9 +13,11 @@ pub mod event;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod session;
 pub mod setting;
 pub mod slug_redirect;
 pub mod tag;
+pub mod user;
 
 pub use db::{Change, Database};
 
