@@ -5,6 +5,7 @@ pub mod app;
 pub mod config;
 pub mod domain;
 pub mod graphql;
+pub mod import;
 pub mod live;
 pub mod rate_limit;
 pub mod storage;

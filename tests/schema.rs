@@ -45,8 +45,16 @@ fn every_type_and_field_is_described() {
 }
 
 /// Lines that async-graphql writes without a description, or that need none.
-const GENERATED: [&str; 8] =
-    ["schema {", "query:", "mutation:", "subscription:", "directive", "input: ", "id: ID!", "first:"];
+const GENERATED: [&str; 8] = [
+    "schema {",
+    "query:",
+    "mutation:",
+    "subscription:",
+    "directive",
+    "input: ",
+    "id: ID!",
+    "first:",
+];
 
 #[test]
 fn every_committed_operation_fits_the_schema() {
@@ -57,7 +65,9 @@ fn every_committed_operation_fits_the_schema() {
     assert!(operations.len() >= 10, "{operations:?}");
     for path in operations {
         let document = std::fs::read_to_string(&path).unwrap();
-        async_graphql::parser::parse_query(&document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        khabar::graphql::check(&document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        async_graphql::parser::parse_query(&document)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        khabar::graphql::check(&document)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
