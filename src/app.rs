@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::passwords::Passwords;
 use crate::rate_limit::RateLimits;
 use crate::storage::{Change, Database};
 
@@ -16,6 +17,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What the operator set.
     pub config: Arc<Config>,
+    /// Makes and checks password hashes.
+    pub passwords: Passwords,
     /// How often strangers may try.
     pub limits: Arc<RateLimits>,
 }

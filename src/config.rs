@@ -15,12 +15,8 @@ use url::Url;
 /// Settings whose name in the environment is not made from their own.
 const FIXED_NAMES: [(&str, &str); 1] = [("database_url", "DATABASE_URL")];
 /// Read from the environment by others than the settings: tests, and the choice of the file.
-const NOT_SETTINGS: [&str; 4] = [
-    "KHABAR_CONFIG",
-    "KHABAR_SAMPLES",
-    "KHABAR_TEST_DATABASE",
-    "KHABAR_URL",
-];
+const NOT_SETTINGS: [&str; 4] =
+    ["KHABAR_CONFIG", "KHABAR_SAMPLES", "KHABAR_TEST_DATABASE", "KHABAR_URL"];
 
 /// Everything an operator can set. `khabar.example.toml` explains each one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,11 +110,8 @@ impl Config {
     }
 
     fn read(settings: &mut Settings) -> Self {
-        let listen = settings.take(
-            "listen",
-            SocketAddr::from(([127, 0, 0, 1], 8080)),
-            socket_address,
-        );
+        let listen =
+            settings.take("listen", SocketAddr::from(([127, 0, 0, 1], 8080)), socket_address);
         let data_dir = settings.take("data_dir", PathBuf::from("./data"), path);
         let default_database = format!("sqlite:{}", data_dir.join("khabar.sqlite").display());
         let default_site = local_address(listen);
@@ -147,9 +140,8 @@ impl Config {
                     "mailto:newsroom@khabar.example".to_owned(),
                     subject,
                 ),
-                ttl: settings.take("push.ttl_hours", hours(24), |v| {
-                    number(v, 1, 24 * 28).map(hours)
-                }),
+                ttl: settings
+                    .take("push.ttl_hours", hours(24), |v| number(v, 1, 24 * 28).map(hours)),
                 concurrency: settings.take("push.concurrency", 64, |v| number(v, 1, 1_000)),
                 extra_hosts: settings.take("push.extra_hosts", Vec::new(), hosts),
                 allow_loopback: settings.take("push.allow_loopback", false, switch),
@@ -170,9 +162,8 @@ impl Settings {
         file: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> anyhow::Result<Self> {
-        let table: toml::Table = file
-            .parse()
-            .context("the configuration file is not valid TOML")?;
+        let table: toml::Table =
+            file.parse().context("the configuration file is not valid TOML")?;
         let mut values = BTreeMap::new();
         flatten("", table, &mut values);
         for (name, value) in environment {
@@ -184,11 +175,7 @@ impl Settings {
                 values.insert(name.clone(), (value, name));
             }
         }
-        Ok(Self {
-            values,
-            known: Vec::new(),
-            faults: Vec::new(),
-        })
+        Ok(Self { values, known: Vec::new(), faults: Vec::new() })
     }
 
     /// The setting's value: from the environment, else from the file, else the default.
@@ -204,13 +191,9 @@ impl Settings {
             return default;
         };
         parse(&value).unwrap_or_else(|allowed| {
-            let shown = if key.contains("password") {
-                "…".to_owned()
-            } else {
-                format!("{value:?}")
-            };
-            self.faults
-                .push(format!("{key} = {shown} (from {source}): {allowed}"));
+            let shown =
+                if key.contains("password") { "…".to_owned() } else { format!("{value:?}") };
+            self.faults.push(format!("{key} = {shown} (from {source}): {allowed}"));
             default
         })
     }
@@ -218,29 +201,19 @@ impl Settings {
     fn finish(mut self) -> anyhow::Result<()> {
         for (key, (_, source)) in &self.values {
             let nearest = self.known.iter().max_by_key(|known| likeness(known, key));
-            let hint = nearest
-                .map(|known| format!("; did you mean {known}?"))
-                .unwrap_or_default();
-            self.faults
-                .push(format!("{key} (from {source}) is no setting{hint}"));
+            let hint = nearest.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+            self.faults.push(format!("{key} (from {source}) is no setting{hint}"));
         }
         if self.faults.is_empty() {
             return Ok(());
         }
-        bail!(
-            "the configuration cannot be used:\n  {}",
-            self.faults.join("\n  ")
-        )
+        bail!("the configuration cannot be used:\n  {}", self.faults.join("\n  "))
     }
 }
 
 fn flatten(prefix: &str, table: toml::Table, values: &mut BTreeMap<String, (String, String)>) {
     for (name, value) in table {
-        let key = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let text = match value {
             toml::Value::Table(inner) => {
                 flatten(&key, inner, values);
@@ -249,10 +222,7 @@ fn flatten(prefix: &str, table: toml::Table, values: &mut BTreeMap<String, (Stri
             toml::Value::String(text) => text,
             toml::Value::Array(items) => items
                 .iter()
-                .map(|item| {
-                    item.as_str()
-                        .map_or_else(|| item.to_string(), str::to_owned)
-                })
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
                 .collect::<Vec<_>>()
                 .join(","),
             other => other.to_string(),
@@ -267,23 +237,10 @@ fn environment_name(key: &str) -> String {
 
 /// How many letters two names share from the beginning and from the end.
 fn likeness(known: &str, key: &str) -> usize {
-    let key = key
-        .trim_start_matches("KHABAR_")
-        .replace('.', "_")
-        .to_lowercase();
+    let key = key.trim_start_matches("KHABAR_").replace('.', "_").to_lowercase();
     let known = known.replace('.', "_");
-    let from_start = known
-        .chars()
-        .zip(key.chars())
-        .take_while(|(a, b)| a == b)
-        .count();
-    from_start
-        + known
-            .chars()
-            .rev()
-            .zip(key.chars().rev())
-            .take_while(|(a, b)| a == b)
-            .count()
+    let from_start = known.chars().zip(key.chars()).take_while(|(a, b)| a == b).count();
+    from_start + known.chars().rev().zip(key.chars().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// The address under which this machine reaches the server itself.
@@ -293,10 +250,7 @@ pub fn local_address(listen: SocketAddr) -> Url {
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("[::1]:{}", v6.port()),
         other => other.to_string(),
     };
-    #[expect(
-        clippy::expect_used,
-        reason = "a socket address always makes an address of the web"
-    )]
+    #[expect(clippy::expect_used, reason = "a socket address always makes an address of the web")]
     Url::parse(&format!("http://{host}/")).expect("host and port")
 }
 
@@ -328,9 +282,8 @@ fn path(value: &str) -> Result<PathBuf, String> {
 }
 
 fn database_url(value: &str) -> Result<String, String> {
-    let known = ["sqlite:", "postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| value.starts_with(scheme));
+    let known =
+        ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| value.starts_with(scheme));
     if known {
         Ok(value.to_owned())
     } else {
@@ -339,10 +292,7 @@ fn database_url(value: &str) -> Result<String, String> {
 }
 
 fn number(value: &str, least: u32, most: u32) -> Result<u32, String> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
+    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
 }
 
@@ -388,10 +338,7 @@ fn subject(value: &str) -> Result<String, String> {
 }
 
 fn hosts(value: &str) -> Result<Vec<String>, String> {
-    let hosts = value
-        .split(',')
-        .map(str::trim)
-        .filter(|host| !host.is_empty());
+    let hosts = value.split(',').map(str::trim).filter(|host| !host.is_empty());
     hosts
         .map(|host| match url::Host::parse(host) {
             Ok(url::Host::Domain(domain)) => Ok(domain),
@@ -405,12 +352,7 @@ mod tests {
     use super::*;
 
     fn parse(file: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
-        Config::parse(
-            file,
-            environment
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
-        )
+        Config::parse(file, environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
     }
 
     fn fault(file: &str, environment: &[(&str, &str)]) -> String {
@@ -439,11 +381,9 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_file() {
-        let config = parse(
-            "listen = \"1.2.3.4:5\"\n[push]\nttl_hours = 2",
-            &[("KHABAR_LISTEN", "[::]:80")],
-        )
-        .unwrap();
+        let config =
+            parse("listen = \"1.2.3.4:5\"\n[push]\nttl_hours = 2", &[("KHABAR_LISTEN", "[::]:80")])
+                .unwrap();
         assert_eq!(config.listen.to_string(), "[::]:80");
         assert_eq!(config.public_url.as_str(), "http://[::1]/");
         assert_eq!(config.push.ttl, hours(2));
@@ -452,9 +392,7 @@ mod tests {
     #[test]
     fn the_database_lives_in_the_data_folder_unless_said_otherwise() {
         assert_eq!(
-            parse("", &[("KHABAR_DATA_DIR", "/x")])
-                .unwrap()
-                .database_url,
+            parse("", &[("KHABAR_DATA_DIR", "/x")]).unwrap().database_url,
             "sqlite:/x/khabar.sqlite"
         );
         let config = parse("", &[("DATABASE_URL", "postgres://h/n")]).unwrap();

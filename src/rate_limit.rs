@@ -86,11 +86,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(limits.check(Limited::Comment, address("1.2.3.4")), Ok(()));
         }
-        assert!(
-            limits
-                .check(Limited::Comment, address("::ffff:1.2.3.4"))
-                .is_err()
-        );
+        assert!(limits.check(Limited::Comment, address("::ffff:1.2.3.4")).is_err());
         assert_eq!(limits.check(Limited::Comment, address("1.2.3.5")), Ok(()));
         assert_eq!(limits.check(Limited::SignIn, address("1.2.3.4")), Ok(()));
     }

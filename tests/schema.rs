@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::StreamExt;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -35,7 +37,8 @@ fn every_type_and_field_is_described() {
         if inside_text || line.is_empty() || line == "}" || line.starts_with(['#', '@']) {
             continue;
         }
-        let ours = !GENERATED.iter().any(|prefix| line.starts_with(prefix));
+        let ours = !GENERATED.iter().any(|prefix| line.starts_with(prefix))
+            && !line.ends_with("Connection {");
         if !described && ours {
             bare.push(line.to_owned());
         }
@@ -56,8 +59,8 @@ const GENERATED: [&str; 8] = [
     "first:",
 ];
 
-#[test]
-fn every_committed_operation_fits_the_schema() {
+#[tokio::test]
+async fn every_committed_operation_fits_the_schema() {
     let operations: Vec<PathBuf> = std::fs::read_dir(root().join("schema/operations"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -65,9 +68,13 @@ fn every_committed_operation_fits_the_schema() {
     assert!(operations.len() >= 10, "{operations:?}");
     for path in operations {
         let document = std::fs::read_to_string(&path).unwrap();
-        async_graphql::parser::parse_query(&document)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        khabar::graphql::check(&document)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut answers = khabar::graphql::bare().execute_stream(document.as_str());
+        while let Some(answer) = answers.next().await {
+            for error in answer.errors {
+                // It is run without variables and without a database: only its shape is looked at.
+                let of_shape = !error.message.contains("is not provided") && error.path.is_empty();
+                assert!(!of_shape, "{}: {}", path.display(), error.message);
+            }
+        }
     }
 }

@@ -150,12 +150,7 @@ fn tags() -> TableCreateStatement {
         .col(text("name"))
         .col(text("slug"))
         .col(timestamp_with_time_zone("created_at"))
-        .foreign_key(&mut references(
-            "tags",
-            "edition_id",
-            "editions",
-            ForeignKeyAction::Cascade,
-        ))
+        .foreign_key(&mut references("tags", "edition_id", "editions", ForeignKeyAction::Cascade))
         .to_owned()
 }
 
@@ -255,12 +250,7 @@ fn article_tags() -> TableCreateStatement {
             "articles",
             ForeignKeyAction::Cascade,
         ))
-        .foreign_key(&mut references(
-            "article_tags",
-            "tag_id",
-            "tags",
-            ForeignKeyAction::Cascade,
-        ))
+        .foreign_key(&mut references("article_tags", "tag_id", "tags", ForeignKeyAction::Cascade))
         .to_owned()
 }
 
@@ -299,46 +289,16 @@ fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         index("categories", "tree", &["parent_id", "position"], false),
         index("category_names", "slug", &["edition_id", "slug"], true),
-        index(
-            "category_ancestry",
-            "up",
-            &["descendant_id", "depth"],
-            false,
-        ),
+        index("category_ancestry", "up", &["descendant_id", "depth"], false),
         index("authors", "name", &["name"], true),
         index("tags", "slug", &["edition_id", "slug"], true),
         index("articles", "slug", &["edition_id", "slug"], true),
-        index(
-            "articles",
-            "newest",
-            &["edition_id", "state", "published_at", "id"],
-            false,
-        ),
-        index(
-            "articles",
-            "changed",
-            &["edition_id", "state", "updated_at", "id"],
-            false,
-        ),
-        index(
-            "articles",
-            "category",
-            &["category_id", "state", "published_at", "id"],
-            false,
-        ),
-        index(
-            "articles",
-            "translations",
-            &["translation_group_id", "edition_id"],
-            true,
-        ),
+        index("articles", "newest", &["edition_id", "state", "published_at", "id"], false),
+        index("articles", "changed", &["edition_id", "state", "updated_at", "id"], false),
+        index("articles", "category", &["category_id", "state", "published_at", "id"], false),
+        index("articles", "translations", &["translation_group_id", "edition_id"], true),
         index("revisions", "number", &["article_id", "number"], true),
-        index(
-            "article_authors",
-            "articles",
-            &["author_id", "article_id"],
-            false,
-        ),
+        index("article_authors", "articles", &["author_id", "article_id"], false),
         index("article_tags", "articles", &["tag_id", "article_id"], false),
         index("slug_redirects", "target", &["target_id"], false),
     ]

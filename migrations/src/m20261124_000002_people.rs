@@ -43,12 +43,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(index("sessions", "user", &["user_id"], false))
-            .await?;
-        manager
-            .create_index(index("sessions", "expiry", &["expires_at"], false))
-            .await
+        manager.create_index(index("sessions", "user", &["user_id"], false)).await?;
+        manager.create_index(index("sessions", "expiry", &["expires_at"], false)).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -56,9 +56,7 @@ impl MigrationTrait for Migration {
                 false,
             ))
             .await?;
-        manager
-            .create_index(index("comments", "edit_token", &["edit_token_hash"], false))
-            .await
+        manager.create_index(index("comments", "edit_token", &["edit_token_hash"], false)).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

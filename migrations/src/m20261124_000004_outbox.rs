@@ -47,12 +47,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(index("events", "age", &["created_at"], false))
-            .await?;
-        manager
-            .create_index(index("jobs", "due", &["state", "run_at", "id"], false))
-            .await
+        manager.create_index(index("events", "age", &["created_at"], false)).await?;
+        manager.create_index(index("jobs", "due", &["state", "run_at", "id"], false)).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

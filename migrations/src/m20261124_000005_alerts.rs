@@ -28,12 +28,7 @@ impl MigrationTrait for Migration {
             ),
             index("alerts", "state", &["state", "created_at"], false),
             index("alerts", "article", &["article_id"], false),
-            index(
-                "alert_shards",
-                "open",
-                &["finished_at", "leased_until"],
-                false,
-            ),
+            index("alert_shards", "open", &["finished_at", "leased_until"], false),
             index("alert_retries", "due", &["due_at"], false),
         ] {
             manager.create_index(index).await?;
@@ -87,11 +82,7 @@ fn push_subscription_categories() -> TableCreateStatement {
         .table("push_subscription_categories")
         .col(big_integer("push_subscription_id"))
         .col(uuid("category_id"))
-        .primary_key(
-            Index::create()
-                .col("push_subscription_id")
-                .col("category_id"),
-        )
+        .primary_key(Index::create().col("push_subscription_id").col("category_id"))
         .foreign_key(&mut references(
             "push_subscription_categories",
             "push_subscription_id",
@@ -126,12 +117,7 @@ fn alerts() -> TableCreateStatement {
         .col(timestamp_with_time_zone("created_at"))
         .col(timestamp_with_time_zone("expires_at"))
         .col(timestamp_with_time_zone_null("finished_at"))
-        .foreign_key(&mut references(
-            "alerts",
-            "article_id",
-            "articles",
-            ForeignKeyAction::Cascade,
-        ))
+        .foreign_key(&mut references("alerts", "article_id", "articles", ForeignKeyAction::Cascade))
         .foreign_key(&mut references(
             "alerts",
             "edition_id",

@@ -23,10 +23,7 @@ pub async fn choose_edition(
     language: Option<&str>,
 ) -> Result<Edition, Failure<Code>> {
     let editions = storage::edition::all(app.db.connection()).await?;
-    let listed: Vec<_> = editions
-        .iter()
-        .map(|edition| edition.locale.as_str())
-        .collect();
+    let listed: Vec<_> = editions.iter().map(|edition| edition.locale.as_str()).collect();
     let listed = match listed.join(", ") {
         none if none.is_empty() => "there are none yet".to_owned(),
         some => format!("there are {some}"),
@@ -34,15 +31,11 @@ pub async fn choose_edition(
     let reject = |code, message: String| Err(Rejection::at("edition", code, message).into());
     if let Some(locale) = locale {
         let wanted = edition::canonical_locale(locale).unwrap_or_else(|| locale.to_owned());
-        return match editions
-            .into_iter()
-            .find(|edition| edition.locale == wanted)
-        {
+        return match editions.into_iter().find(|edition| edition.locale == wanted) {
             Some(edition) => Ok(edition),
-            None => reject(
-                Code::EditionNotFound,
-                format!("there is no edition {wanted}; {listed}"),
-            ),
+            None => {
+                reject(Code::EditionNotFound, format!("there is no edition {wanted}; {listed}"))
+            }
         };
     }
     let Some(language) = language else {
@@ -50,13 +43,8 @@ pub async fn choose_edition(
         return reject(Code::EditionUnclear, message);
     };
     let canonical = edition::canonical_locale(language);
-    let exact = editions
-        .iter()
-        .find(|e| Some(&e.locale) == canonical.as_ref());
-    let alike: Vec<_> = editions
-        .iter()
-        .filter(|e| speaks(&e.locale, language))
-        .collect();
+    let exact = editions.iter().find(|e| Some(&e.locale) == canonical.as_ref());
+    let alike: Vec<_> = editions.iter().filter(|e| speaks(&e.locale, language)).collect();
     match (exact, alike.as_slice()) {
         (Some(edition), _) => Ok(edition.clone()),
         (None, [edition]) => Ok((*edition).clone()),

@@ -78,23 +78,13 @@ pub async fn create_article(
     let tx = change.transaction();
 
     let mut faults = Faults::default();
-    let edition = faults.take(
-        storage::edition::by_locale(tx, &input.locale)
-            .await?
-            .ok_or_else(|| {
-                let message = format!("there is no edition {}", input.locale);
-                Rejection::at("edition", Code::EditionNotFound, message)
-            }),
-    );
-    if storage::category::by_ids(tx, &[input.category])
-        .await?
-        .is_empty()
-    {
-        faults.push(Rejection::at(
-            "category",
-            Code::CategoryNotFound,
-            "there is no such category",
-        ));
+    let edition =
+        faults.take(storage::edition::by_locale(tx, &input.locale).await?.ok_or_else(|| {
+            let message = format!("there is no edition {}", input.locale);
+            Rejection::at("edition", Code::EditionNotFound, message)
+        }));
+    if storage::category::by_ids(tx, &[input.category]).await?.is_empty() {
+        faults.push(Rejection::at("category", Code::CategoryNotFound, "there is no such category"));
     }
     faults.check()?;
     let Some(edition) = edition else {
@@ -124,23 +114,14 @@ pub async fn create_article(
         updated_at: app.now(),
         published_at: None,
     };
-    let article = Article {
-        latest_revision_id: article.revision_id,
-        ..article
-    };
-    let saved = Saved {
-        by: viewer.user_id(),
-        at: app.now(),
-    };
-    storage::article_write::insert(tx, &article, saved)
-        .await
-        .map_err(taken_meanwhile)?;
+    let article = Article { latest_revision_id: article.revision_id, ..article };
+    let saved = Saved { by: viewer.user_id(), at: app.now() };
+    storage::article_write::insert(tx, &article, saved).await.map_err(taken_meanwhile)?;
     slug_redirect::remove(tx, Noun::Article, edition.id, &article.slug).await?;
     storage::author::credit(tx, id, &parsed.authors, &*app.clock).await?;
     storage::tag::attach(tx, (id, edition.id), &parsed.tags, &*app.clock).await?;
-    let created = storage::article::by_id(tx, id, Visibility::Everything)
-        .await?
-        .ok_or(Failure::NotFound)?;
+    let created =
+        storage::article::by_id(tx, id, Visibility::Everything).await?.ok_or(Failure::NotFound)?;
     change.commit().await?;
     Ok(created)
 }
@@ -158,12 +139,9 @@ fn parse(input: &Input) -> Result<Parsed, Failure<Code>> {
     };
     faults.check()?;
     match (text, authors, tags, wanted_slug) {
-        (Some(text), Some(authors), Some(tags), Some(wanted_slug)) => Ok(Parsed {
-            text,
-            authors,
-            tags,
-            wanted_slug,
-        }),
+        (Some(text), Some(authors), Some(tags), Some(wanted_slug)) => {
+            Ok(Parsed { text, authors, tags, wanted_slug })
+        }
         _ => Err(anyhow::anyhow!("a field is missing though no fault was found").into()),
     }
 }

@@ -71,7 +71,7 @@ pub async fn create_category(
         let depth = storage::category::path(tx, parent).await?.len();
         if depth == 0 {
             return Err(
-                Rejection::at("parent", Code::ParentNotFound, "there is no such category").into(),
+                Rejection::at("parent", Code::ParentNotFound, "there is no such category").into()
             );
         }
         if depth >= MAX_DEPTH {
@@ -81,15 +81,9 @@ pub async fn create_category(
     }
     let position = match input.position {
         Some(position) => position,
-        None => storage::category::last_position(tx, input.parent)
-            .await?
-            .saturating_add(1),
+        None => storage::category::last_position(tx, input.parent).await?.saturating_add(1),
     };
-    let category = Category {
-        id,
-        parent_id: input.parent,
-        position,
-    };
+    let category = Category { id, parent_id: input.parent, position };
     storage::category::insert(tx, &category, &names, app.now()).await?;
     for name in &names {
         slug_redirect::remove(tx, Noun::Category, name.edition_id, &name.slug).await?;
@@ -116,16 +110,9 @@ async fn parse_names(
     let mut parsed: Vec<CategoryName> = Vec::new();
     for (index, input) in names.iter().enumerate() {
         let field = |name: &str| format!("names.{index}.{name}");
-        let Some(edition) = editions
-            .iter()
-            .find(|edition| edition.locale == input.locale)
-        else {
+        let Some(edition) = editions.iter().find(|edition| edition.locale == input.locale) else {
             let message = format!("there is no edition {}", input.locale);
-            faults.push(Rejection::at(
-                &field("locale"),
-                Code::EditionNotFound,
-                message,
-            ));
+            faults.push(Rejection::at(&field("locale"), Code::EditionNotFound, message));
             continue;
         };
         if parsed.iter().any(|name| name.edition_id == edition.id) {
@@ -145,12 +132,7 @@ async fn parse_names(
             faults.push(Rejection::at(&field("slug"), Code::SlugTaken, message));
             continue;
         }
-        parsed.push(CategoryName {
-            category_id,
-            edition_id: edition.id,
-            name,
-            slug,
-        });
+        parsed.push(CategoryName { category_id, edition_id: edition.id, name, slug });
     }
     faults.check()?;
     Ok(parsed)

@@ -64,12 +64,9 @@ pub async fn create_comment(app: &App, input: Input) -> Result<Created, Failure<
     let tx = change.transaction();
     // The article's row is locked, so that its counter and its state cannot change underneath.
     storage::article_write::lock(tx, input.article).await?;
-    if storage::article::by_id(tx, input.article, Visibility::Published)
-        .await?
-        .is_none()
-    {
+    if storage::article::by_id(tx, input.article, Visibility::Published).await?.is_none() {
         return Err(
-            Rejection::at("article", Code::ArticleNotFound, "there is no such article").into(),
+            Rejection::at("article", Code::ArticleNotFound, "there is no such article").into()
         );
     }
     let parent = match input.parent {
@@ -97,10 +94,7 @@ pub async fn create_comment(app: &App, input: Input) -> Result<Created, Failure<
         });
     }
     change.commit().await?;
-    Ok(Created {
-        comment,
-        edit_token,
-    })
+    Ok(Created { comment, edit_token })
 }
 
 /// Adds an approved comment to, or takes it from, the counters above it.
@@ -124,12 +118,7 @@ async fn find_parent(
     parent: Uuid,
 ) -> Result<Comment, Failure<Code>> {
     let mut found = storage::comment::by_ids(tx, &[parent]).await?.pop();
-    if let Some(Comment {
-        depth: MAX_DEPTH..,
-        parent_id: Some(above),
-        ..
-    }) = &found
-    {
+    if let Some(Comment { depth: MAX_DEPTH.., parent_id: Some(above), .. }) = &found {
         found = storage::comment::by_ids(tx, &[*above]).await?.pop();
     }
     found

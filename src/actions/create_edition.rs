@@ -51,10 +51,7 @@ pub async fn create_edition(
     viewer.check(Permission::ManageEditions)?;
     let edition = parse(app, input)?;
     let change = app.begin().await?;
-    if storage::edition::by_locale(change.transaction(), &edition.locale)
-        .await?
-        .is_some()
-    {
+    if storage::edition::by_locale(change.transaction(), &edition.locale).await?.is_some() {
         let message = format!("there is an edition {} already", edition.locale);
         return Err(Rejection::at("locale", Code::LocaleTaken, message).into());
     }
@@ -96,16 +93,10 @@ fn parse_place(place: Place) -> Result<Place, Rejection<Code>> {
     let name =
         text::line(&place.name, MAX_NAME).map_err(|fault| Rejection::text("place.name", fault))?;
     if !(-90.0..=90.0).contains(&place.latitude) {
-        return Err(Rejection::invalid(
-            "place.latitude",
-            "must lie between -90 and 90 degrees",
-        ));
+        return Err(Rejection::invalid("place.latitude", "must lie between -90 and 90 degrees"));
     }
     if !(-180.0..=180.0).contains(&place.longitude) {
-        return Err(Rejection::invalid(
-            "place.longitude",
-            "must lie between -180 and 180 degrees",
-        ));
+        return Err(Rejection::invalid("place.longitude", "must lie between -180 and 180 degrees"));
     }
     Ok(Place { name, ..place })
 }

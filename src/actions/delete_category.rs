@@ -37,9 +37,7 @@ pub async fn delete_category(
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
     if storage::category::by_ids(tx, &[id]).await?.is_empty() {
-        return Err(
-            Rejection::at("id", Code::CategoryNotFound, "there is no such category").into(),
-        );
+        return Err(Rejection::at("id", Code::CategoryNotFound, "there is no such category").into());
     }
     match replacement {
         Some(replacement) => replace(tx, id, replacement, app.now()).await?,
@@ -60,14 +58,8 @@ pub async fn delete_category(
 async fn usage(tx: &impl sea_orm::ConnectionTrait, id: Uuid) -> Result<String, sea_orm::DbErr> {
     let counts = [
         (storage::category::count_articles(tx, id).await?, "articles"),
-        (
-            storage::category::children(tx, &[id]).await?.len() as u64,
-            "subcategories",
-        ),
-        (
-            storage::category::count_readers(tx, id).await?,
-            "subscribed readers",
-        ),
+        (storage::category::children(tx, &[id]).await?.len() as u64, "subcategories"),
+        (storage::category::count_readers(tx, id).await?, "subscribed readers"),
     ];
     let used = counts
         .iter()
@@ -96,11 +88,7 @@ async fn replace(
         return Err(Rejection::at("replacement", Code::Cycle, message).into());
     }
     let subtree = storage::category::subtree(tx, id).await?;
-    let height = subtree
-        .iter()
-        .map(|(_, depth)| *depth)
-        .max()
-        .unwrap_or_default();
+    let height = subtree.iter().map(|(_, depth)| *depth).max().unwrap_or_default();
     if path.len() + usize::try_from(height).unwrap_or_default() > MAX_DEPTH {
         let message = format!("its subcategories would stand deeper than {MAX_DEPTH} levels");
         return Err(Rejection::at("replacement", Code::TooDeep, message).into());
@@ -108,24 +96,14 @@ async fn replace(
     let mut position = storage::category::last_position(tx, Some(replacement)).await?;
     for child in storage::category::children(tx, &[id]).await? {
         position = position.saturating_add(1);
-        let moved = Category {
-            parent_id: Some(replacement),
-            position,
-            ..child
-        };
+        let moved = Category { parent_id: Some(replacement), position, ..child };
         storage::category::relocate(tx, &moved, now).await?;
     }
     storage::category::move_articles(tx, id, replacement).await?;
     storage::category::move_readers(tx, id, replacement).await?;
     for name in storage::category::names(tx, &[id]).await? {
-        slug_redirect::put(
-            tx,
-            Noun::Category,
-            (name.edition_id, &name.slug),
-            replacement,
-            now,
-        )
-        .await?;
+        slug_redirect::put(tx, Noun::Category, (name.edition_id, &name.slug), replacement, now)
+            .await?;
     }
     slug_redirect::retarget(tx, Noun::Category, id, Some(replacement)).await?;
     Ok(())

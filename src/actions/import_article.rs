@@ -91,10 +91,7 @@ pub async fn import_article(
         updated_at: imported.published_at.unwrap_or(imported.created_at),
         published_at: imported.published_at,
     };
-    let saved = Saved {
-        by: None,
-        at: imported.created_at,
-    };
+    let saved = Saved { by: None, at: imported.created_at };
     storage::article_write::insert(tx, &article, saved).await?;
     slug_redirect::remove(tx, Noun::Article, article.edition_id, &article.slug).await?;
     keep_former_slug(app, change, &article, &imported.slug).await?;
@@ -116,9 +113,7 @@ async fn keep_former_slug(
     let edition_id = article.edition_id;
     let usable = !former.is_empty() && former.len() <= MAX_FORMER_SLUG && former != article.slug;
     if !usable
-        || slug_redirect::target(tx, Noun::Article, edition_id, &former)
-            .await?
-            .is_some()
+        || slug_redirect::target(tx, Noun::Article, edition_id, &former).await?.is_some()
         || !storage::article::taken_slugs(tx, edition_id, std::slice::from_ref(&former), None)
             .await?
             .is_empty()
@@ -164,10 +159,8 @@ async fn import_comments(
     for comment in &comments {
         storage::comment::insert(tx, comment, None).await?;
     }
-    let approved = comments
-        .iter()
-        .filter(|comment| comment.state == CommentState::Approved)
-        .count();
+    let approved =
+        comments.iter().filter(|comment| comment.state == CommentState::Approved).count();
     let approved = i32::try_from(approved).unwrap_or(i32::MAX);
     storage::article_write::add_comments(tx, article_id, approved).await
 }

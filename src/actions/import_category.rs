@@ -86,21 +86,14 @@ async fn add(
     let category = Category {
         id,
         parent_id,
-        position: storage::category::last_position(tx, parent_id)
-            .await?
-            .saturating_add(1),
+        position: storage::category::last_position(tx, parent_id).await?.saturating_add(1),
     };
     let fallback = slug::from_text_or(&imported.name, &id.simple().to_string());
     let mut slug = slug::from_text_or(&imported.slug, &fallback);
     if storage::category::slug_taken(tx, edition_id, &slug, None).await? {
         slug = id.simple().to_string();
     }
-    let name = CategoryName {
-        category_id: id,
-        edition_id,
-        name: name(imported),
-        slug,
-    };
+    let name = CategoryName { category_id: id, edition_id, name: name(imported), slug };
     let now = app.now();
     storage::category::insert(tx, &category, std::slice::from_ref(&name), now).await?;
     slug_redirect::remove(tx, slug_redirect::Noun::Category, edition_id, &name.slug).await?;

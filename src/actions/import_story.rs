@@ -42,10 +42,7 @@ pub async fn import_story(app: &App, story: ImportedStory) -> Result<Taken, sea_
     let edition_id = story.article.edition_id;
     let category_id =
         import_category(app, &change, (&story.source, edition_id), &story.category).await?;
-    let article = ImportedArticle {
-        category_id,
-        ..story.article
-    };
+    let article = ImportedArticle { category_id, ..story.article };
     let article = import_article(app, &change, article).await?;
     // Two imports of one file at once: the second fails here, and nothing of it was written.
     storage::import_key::insert(change.transaction(), Noun::Article, name, article.id).await?;

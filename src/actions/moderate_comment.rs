@@ -28,16 +28,11 @@ pub async fn moderate_comment(
     let mut change = app.begin().await?;
     let tx = change.transaction();
     let not_found = || Rejection::at("id", Code::CommentNotFound, "there is no such comment");
-    let article = storage::comment::by_ids(tx, &[id])
-        .await?
-        .pop()
-        .ok_or_else(not_found)?
-        .article_id;
+    let article =
+        storage::comment::by_ids(tx, &[id]).await?.pop().ok_or_else(not_found)?.article_id;
     // Article before comment, as everywhere: two who lock in one order never wait for each other.
     storage::article_write::lock(tx, article).await?;
-    let mut comment = storage::comment::lock(tx, id)
-        .await?
-        .ok_or_else(not_found)?;
+    let mut comment = storage::comment::lock(tx, id).await?.ok_or_else(not_found)?;
     let was_shown = comment.state == CommentState::Approved;
     let is_shown = state == CommentState::Approved;
     if comment.state != state {
@@ -47,10 +42,7 @@ pub async fn moderate_comment(
     match (was_shown, is_shown) {
         (false, true) => {
             count(tx, &comment, 1).await?;
-            change.record(Event::CommentCreated {
-                comment_id: id,
-                article_id: article,
-            });
+            change.record(Event::CommentCreated { comment_id: id, article_id: article });
         }
         (true, false) => count(tx, &comment, -1).await?,
         _ => {}

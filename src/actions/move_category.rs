@@ -42,15 +42,13 @@ pub async fn move_category(
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
     let Some(mut category) = storage::category::by_ids(tx, &[id]).await?.pop() else {
-        return Err(
-            Rejection::at("id", Code::CategoryNotFound, "there is no such category").into(),
-        );
+        return Err(Rejection::at("id", Code::CategoryNotFound, "there is no such category").into());
     };
     if let Some(parent) = input.parent {
         let path = storage::category::path(tx, parent).await?;
         if path.is_empty() {
             return Err(
-                Rejection::at("parent", Code::ParentNotFound, "there is no such category").into(),
+                Rejection::at("parent", Code::ParentNotFound, "there is no such category").into()
             );
         }
         if path.contains(&id) {
@@ -58,11 +56,7 @@ pub async fn move_category(
             return Err(Rejection::at("parent", Code::Cycle, message).into());
         }
         let subtree = storage::category::subtree(tx, id).await?;
-        let height = subtree
-            .iter()
-            .map(|(_, depth)| *depth)
-            .max()
-            .unwrap_or_default();
+        let height = subtree.iter().map(|(_, depth)| *depth).max().unwrap_or_default();
         if path.len() + 1 + usize::try_from(height).unwrap_or_default() > MAX_DEPTH {
             let message = format!("the tree may be {MAX_DEPTH} levels deep at most");
             return Err(Rejection::at("parent", Code::TooDeep, message).into());
@@ -71,9 +65,7 @@ pub async fn move_category(
     category.parent_id = input.parent;
     category.position = match input.position {
         Some(position) => position,
-        None => storage::category::last_position(tx, input.parent)
-            .await?
-            .saturating_add(1),
+        None => storage::category::last_position(tx, input.parent).await?.saturating_add(1),
     };
     storage::category::relocate(tx, &category, app.now()).await?;
     change.commit().await?;

@@ -65,9 +65,8 @@ pub async fn publish_article(
     };
     let category_path = storage::category::path(tx, published.category_id).await?;
     storage::article_write::update(tx, &published, Some(published.latest_revision_id)).await?;
-    let shown = storage::article::by_id(tx, id, Visibility::Published)
-        .await?
-        .ok_or(Failure::NotFound)?;
+    let shown =
+        storage::article::by_id(tx, id, Visibility::Published).await?.ok_or(Failure::NotFound)?;
     if !announced {
         change.record(Event::ArticlePublished {
             article_id: id,
@@ -81,10 +80,7 @@ pub async fn publish_article(
 
 fn check_publishable(article: &Article, input: &Input) -> Result<(), Failure<Code>> {
     if !article.state.may_publish() {
-        let message = format!(
-            "an article in state {} cannot be published",
-            article.state.as_str()
-        );
+        let message = format!("an article in state {} cannot be published", article.state.as_str());
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     match input.lock_version {

@@ -23,9 +23,7 @@ pub(super) async fn free_article_slug(
     let taken =
         storage::article::taken_slugs(connection, edition_id, &candidates, Some(article_id))
             .await?;
-    let free = candidates
-        .into_iter()
-        .find(|candidate| !taken.contains(candidate));
+    let free = candidates.into_iter().find(|candidate| !taken.contains(candidate));
     Ok(free.unwrap_or_else(|| article_id.simple().to_string()))
 }
 
@@ -36,13 +34,6 @@ pub(super) async fn rename_article(
     (article_id, old, new): (Uuid, &str, &str),
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    slug_redirect::put(
-        connection,
-        Noun::Article,
-        (edition_id, old),
-        article_id,
-        now,
-    )
-    .await?;
+    slug_redirect::put(connection, Noun::Article, (edition_id, old), article_id, now).await?;
     slug_redirect::remove(connection, Noun::Article, edition_id, new).await
 }

@@ -33,10 +33,8 @@ pub async fn unpublish_article(
         return Err(Rejection::at("id", Code::ArticleNotFound, "there is no such article").into());
     };
     if !article.state.may_unpublish() {
-        let message = format!(
-            "an article in state {} is not before readers",
-            article.state.as_str()
-        );
+        let message =
+            format!("an article in state {} is not before readers", article.state.as_str());
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     article.state = ArticleState::Unpublished;

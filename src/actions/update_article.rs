@@ -84,14 +84,8 @@ pub async fn update_article(
 
     let mut faults = Faults::default();
     let text = patched(&article, &input).parse(&mut faults);
-    let authors = input
-        .authors
-        .as_ref()
-        .map(|names| parse_credits("authors", names, &mut faults));
-    let tags = input
-        .tags
-        .as_ref()
-        .map(|names| parse_credits("tags", names, &mut faults));
+    let authors = input.authors.as_ref().map(|names| parse_credits("authors", names, &mut faults));
+    let tags = input.tags.as_ref().map(|names| parse_credits("tags", names, &mut faults));
     let slug =
         input.slug.as_ref().map(|wanted| {
             faults.take(slug::from_text(wanted).ok_or_else(|| {
@@ -112,10 +106,7 @@ pub async fn update_article(
 
     if let Some(text) = text.filter(|text| *text != article.text) {
         article.latest_revision_id = app.clock.new_id();
-        let saved = Saved {
-            by: viewer.user_id(),
-            at: app.now(),
-        };
+        let saved = Saved { by: viewer.user_id(), at: app.now() };
         storage::article_write::revise(tx, (id, article.latest_revision_id), &text, saved).await?;
     }
     if let Some(Some(names)) = authors {
@@ -129,9 +120,7 @@ pub async fn update_article(
     }
     article.breaking = input.breaking.unwrap_or(article.breaking);
     article.updated_at = app.now();
-    storage::article_write::update(tx, &article, published)
-        .await
-        .map_err(taken_meanwhile)?;
+    storage::article_write::update(tx, &article, published).await.map_err(taken_meanwhile)?;
     let updated = storage::article::by_id(tx, id, storage::article::Visibility::Everything).await?;
     change.commit().await?;
     updated.ok_or(Failure::NotFound)
@@ -139,10 +128,7 @@ pub async fn update_article(
 
 fn check_editable(article: &Article, lock_version: Option<i32>) -> Result<(), Failure<Code>> {
     if !article.state.may_edit() {
-        let message = format!(
-            "an article in state {} cannot be edited",
-            article.state.as_str()
-        );
+        let message = format!("an article in state {} cannot be edited", article.state.as_str());
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     match lock_version {

@@ -51,26 +51,16 @@ pub async fn update_category(
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
     let Some(mut category) = storage::category::by_ids(tx, &[id]).await?.pop() else {
-        return Err(
-            Rejection::at("id", Code::CategoryNotFound, "there is no such category").into(),
-        );
+        return Err(Rejection::at("id", Code::CategoryNotFound, "there is no such category").into());
     };
     let old_names = storage::category::names(tx, &[id]).await?;
     for (index, name) in input.names.iter().enumerate() {
         let new = parse_name(tx, id, index, name).await?;
-        let old = old_names
-            .iter()
-            .find(|old| old.edition_id == new.edition_id);
+        let old = old_names.iter().find(|old| old.edition_id == new.edition_id);
         storage::category::put_name(tx, &new).await?;
         if let Some(old) = old.filter(|old| old.slug != new.slug) {
-            slug_redirect::put(
-                tx,
-                Noun::Category,
-                (old.edition_id, &old.slug),
-                id,
-                app.now(),
-            )
-            .await?;
+            slug_redirect::put(tx, Noun::Category, (old.edition_id, &old.slug), id, app.now())
+                .await?;
         }
         slug_redirect::remove(tx, Noun::Category, new.edition_id, &new.slug).await?;
     }
@@ -100,10 +90,5 @@ async fn parse_name(
         let message = format!("another category of {} is called {slug}", edition.locale);
         return Err(Rejection::at(&field("slug"), Code::SlugTaken, message).into());
     }
-    Ok(CategoryName {
-        category_id,
-        edition_id: edition.id,
-        name,
-        slug,
-    })
+    Ok(CategoryName { category_id, edition_id: edition.id, name, slug })
 }

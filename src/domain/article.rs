@@ -209,9 +209,7 @@ mod tests {
 
     #[test]
     fn only_a_published_article_can_be_taken_back() {
-        let takers = ArticleState::ALL
-            .into_iter()
-            .filter(|state| state.may_unpublish());
+        let takers = ArticleState::ALL.into_iter().filter(|state| state.may_unpublish());
         assert_eq!(takers.collect::<Vec<_>>(), [ArticleState::Published]);
     }
 }

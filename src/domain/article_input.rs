@@ -48,16 +48,12 @@ impl ArticleInput {
     /// The text if it can stand as it is; otherwise every fault is kept in `faults`.
     pub fn parse<C: From<FieldCode>>(self, faults: &mut Faults<C>) -> Option<ArticleText> {
         let headline = faults.text("headline", text::line(&self.headline, MAX_HEADLINE));
-        let subheadline = faults.text(
-            "subheadline",
-            text::optional_line(self.subheadline.as_deref(), MAX_SUBHEADLINE),
-        );
+        let subheadline = faults
+            .text("subheadline", text::optional_line(self.subheadline.as_deref(), MAX_SUBHEADLINE));
         let dateline = parse_dateline(&self.dateline, faults);
         let body = faults.take(parse_body(self.body));
-        let excerpt = faults.text(
-            "excerpt",
-            text::optional_line(self.excerpt.as_deref(), MAX_EXCERPT),
-        );
+        let excerpt =
+            faults.text("excerpt", text::optional_line(self.excerpt.as_deref(), MAX_EXCERPT));
         let image = match self.image {
             Some(image) => faults.take(parse_image(&image)).map(Some),
             None => Some(None),
@@ -81,10 +77,7 @@ pub fn parse_credits<C: From<FieldCode>>(
     faults: &mut Faults<C>,
 ) -> Option<Vec<String>> {
     if names.len() > MAX_CREDITS {
-        let message = format!(
-            "holds {} names; at most {MAX_CREDITS} are allowed",
-            names.len()
-        );
+        let message = format!("holds {} names; at most {MAX_CREDITS} are allowed", names.len());
         faults.push(Rejection::at(field, FieldCode::TooLong.into(), message));
         return None;
     }
@@ -102,28 +95,18 @@ fn parse_dateline<C: From<FieldCode>>(
     dateline: &Dateline,
     faults: &mut Faults<C>,
 ) -> Option<Dateline> {
-    let source = faults.text(
-        "dateline.source",
-        text::optional_line(dateline.source.as_deref(), MAX_DATELINE),
-    );
-    let place = faults.text(
-        "dateline.place",
-        text::optional_line(dateline.place.as_deref(), MAX_DATELINE),
-    );
-    Some(Dateline {
-        source: source?,
-        place: place?,
-    })
+    let source = faults
+        .text("dateline.source", text::optional_line(dateline.source.as_deref(), MAX_DATELINE));
+    let place =
+        faults.text("dateline.place", text::optional_line(dateline.place.as_deref(), MAX_DATELINE));
+    Some(Dateline { source: source?, place: place? })
 }
 
 fn parse_body<C: From<FieldCode>>(body: Body) -> Result<Body, Rejection<C>> {
     let too_long = |message: String| Err(Rejection::at("body", FieldCode::TooLong.into(), message));
     if body.blocks.len() > body::MAX_BLOCKS {
-        let message = format!(
-            "has {} blocks; at most {} are allowed",
-            body.blocks.len(),
-            body::MAX_BLOCKS
-        );
+        let message =
+            format!("has {} blocks; at most {} are allowed", body.blocks.len(), body::MAX_BLOCKS);
         return too_long(message);
     }
     let given = body.blocks.len();
@@ -150,10 +133,7 @@ fn parse_image<C: From<FieldCode>>(image: &Image) -> Result<Image, Rejection<C>>
         .ok_or_else(|| Rejection::invalid("image.url", "must be an absolute http(s) address"))?;
     let alt = text::optional_line(Some(&image.alt), MAX_ALT)
         .map_err(|fault| Rejection::text("image.alt", fault))?;
-    Ok(Image {
-        url,
-        alt: alt.unwrap_or_default(),
-    })
+    Ok(Image { url, alt: alt.unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -171,22 +151,13 @@ mod tests {
     #[test]
     fn every_fault_is_reported_at_once() {
         let mut faults = Faults::<FieldCode>::default();
-        let image = Image {
-            url: "javascript:alert(1)".to_owned(),
-            alt: String::new(),
-        };
-        let bad = ArticleInput {
-            image: Some(image),
-            ..input(" ", "")
-        };
+        let image = Image { url: "javascript:alert(1)".to_owned(), alt: String::new() };
+        let bad = ArticleInput { image: Some(image), ..input(" ", "") };
         assert_eq!(bad.parse(&mut faults), None);
         let Err(crate::domain::failure::Failure::Rejected(rejections)) = faults.check() else {
             panic!("no faults");
         };
-        let found: Vec<_> = rejections
-            .iter()
-            .map(|r| (r.field.join("."), r.code))
-            .collect();
+        let found: Vec<_> = rejections.iter().map(|r| (r.field.join("."), r.code)).collect();
         assert_eq!(
             found,
             [
@@ -211,9 +182,6 @@ mod tests {
     fn names_are_kept_once() {
         let mut faults = Faults::<FieldCode>::default();
         let names = ["سارة".to_owned(), " سارة ".to_owned(), "أحمد".to_owned()];
-        assert_eq!(
-            parse_credits("authors", &names, &mut faults).unwrap(),
-            ["سارة", "أحمد"]
-        );
+        assert_eq!(parse_credits("authors", &names, &mut faults).unwrap(), ["سارة", "أحمد"]);
     }
 }

@@ -79,28 +79,19 @@ impl Body {
             .split("\n\n")
             .map(str::trim)
             .filter(|paragraph| !paragraph.is_empty())
-            .map(|paragraph| Block::Paragraph {
-                html: escape(paragraph).replace('\n', "<br>"),
-            })
+            .map(|paragraph| Block::Paragraph { html: escape(paragraph).replace('\n', "<br>") })
             .collect();
         Self { blocks }
     }
 
     /// The same body with every block sanitised and normalised; blocks left empty are gone.
     pub fn sanitised(self) -> Self {
-        Self {
-            blocks: self
-                .blocks
-                .into_iter()
-                .filter_map(Block::sanitised)
-                .collect(),
-        }
+        Self { blocks: self.blocks.into_iter().filter_map(Block::sanitised).collect() }
     }
 
     /// Sanitised HTML, a block element each, ready for a page.
     pub fn to_html(&self) -> String {
-        PAGE.clean(&self.blocks.iter().map(Block::to_html).collect::<String>())
-            .to_string()
+        PAGE.clean(&self.blocks.iter().map(Block::to_html).collect::<String>()).to_string()
     }
 
     /// Plain text, blocks separated by an empty line, no markup.
@@ -115,10 +106,7 @@ impl Body {
 
     /// The beginning of the text, for lists and alerts.
     pub fn excerpt(&self) -> String {
-        let running = self
-            .blocks
-            .iter()
-            .filter(|b| matches!(b, Block::Paragraph { .. }));
+        let running = self.blocks.iter().filter(|b| matches!(b, Block::Paragraph { .. }));
         let text = running.map(Block::to_text).collect::<Vec<_>>().join(" ");
         text::shorten(&text, EXCERPT_CHARACTERS)
     }
@@ -137,24 +125,17 @@ impl Body {
 impl Block {
     fn sanitised(self) -> Option<Self> {
         let block = match self {
-            Self::Paragraph { html } => Self::Paragraph {
-                html: sanitise_inline(&html),
-            },
-            Self::Heading { level, html } => Self::Heading {
-                level: level.clamp(2, 4),
-                html: sanitise_inline(&html),
-            },
+            Self::Paragraph { html } => Self::Paragraph { html: sanitise_inline(&html) },
+            Self::Heading { level, html } => {
+                Self::Heading { level: level.clamp(2, 4), html: sanitise_inline(&html) }
+            }
             Self::Quotation { html, attribution } => Self::Quotation {
                 html: sanitise_inline(&html),
                 attribution: attribution.and_then(|name| plain_line(&name)),
             },
             Self::List { ordered, items } => Self::List {
                 ordered,
-                items: items
-                    .iter()
-                    .map(|i| sanitise_inline(i))
-                    .filter(|i| !i.is_empty())
-                    .collect(),
+                items: items.iter().map(|i| sanitise_inline(i)).filter(|i| !i.is_empty()).collect(),
             },
             Self::Image { url, alt, caption } => Self::Image {
                 url: web_address(&url)?,
@@ -183,27 +164,15 @@ impl Block {
         match self {
             Self::Paragraph { html } => format!("<p>{html}</p>\n"),
             Self::Heading { level, html } => format!("<h{level}>{html}</h{level}>\n"),
-            Self::Quotation {
-                html,
-                attribution: None,
-            } => {
+            Self::Quotation { html, attribution: None } => {
                 format!("<blockquote><p>{html}</p></blockquote>\n")
             }
-            Self::Quotation {
-                html,
-                attribution: Some(name),
-            } => {
-                format!(
-                    "<blockquote><p>{html}</p><cite>{}</cite></blockquote>\n",
-                    escape(name)
-                )
+            Self::Quotation { html, attribution: Some(name) } => {
+                format!("<blockquote><p>{html}</p><cite>{}</cite></blockquote>\n", escape(name))
             }
             Self::List { ordered, items } => {
                 let tag = if *ordered { "ol" } else { "ul" };
-                let items: String = items
-                    .iter()
-                    .map(|item| format!("<li>{item}</li>"))
-                    .collect();
+                let items: String = items.iter().map(|item| format!("<li>{item}</li>")).collect();
                 format!("<{tag}>{items}</{tag}>\n")
             }
             Self::Image { url, alt, caption } => format!(
@@ -245,11 +214,7 @@ impl Block {
 
 /// Keeps only what may stand inside a block.
 pub fn sanitise_inline(html: &str) -> String {
-    INLINE
-        .clean(&text::clean(html))
-        .to_string()
-        .trim()
-        .to_owned()
+    INLINE.clean(&text::clean(html)).to_string().trim().to_owned()
 }
 
 /// Inline HTML as plain text: `<br>` becomes a line end, entities become characters.
@@ -260,10 +225,7 @@ pub fn inline_to_text(html: &str) -> String {
 
 /// Text as HTML that shows it just so.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn unescape(bare: &str) -> String {
@@ -276,9 +238,7 @@ fn unescape(bare: &str) -> String {
 }
 
 fn caption_html(caption: Option<&str>) -> String {
-    caption
-        .map(|c| format!("<figcaption>{}</figcaption>", escape(c)))
-        .unwrap_or_default()
+    caption.map(|c| format!("<figcaption>{}</figcaption>", escape(c))).unwrap_or_default()
 }
 
 fn plain_line(text: &str) -> Option<String> {
@@ -351,12 +311,7 @@ mod tests {
     use super::*;
 
     fn paragraph(html: &str) -> Body {
-        Body {
-            blocks: vec![Block::Paragraph {
-                html: html.to_owned(),
-            }],
-        }
-        .sanitised()
+        Body { blocks: vec![Block::Paragraph { html: html.to_owned() }] }.sanitised()
     }
 
     #[test]
@@ -364,10 +319,7 @@ mod tests {
         let body = Body::from_plain_text("قال \"نعم\" & <لا>\nسطر\n\n\n\nفقرة");
         assert_eq!(body.blocks.len(), 2);
         assert_eq!(body.to_text(), "قال \"نعم\" & <لا>\nسطر\n\nفقرة");
-        assert_eq!(
-            body.to_html(),
-            "<p>قال \"نعم\" &amp; &lt;لا&gt;<br>سطر</p>\n<p>فقرة</p>\n"
-        );
+        assert_eq!(body.to_html(), "<p>قال \"نعم\" &amp; &lt;لا&gt;<br>سطر</p>\n<p>فقرة</p>\n");
     }
 
     #[test]
@@ -376,32 +328,20 @@ mod tests {
             "<script>alert(1)</script><a href=\"javascript:x\" onclick=y>a</a>\
              <img src=x onerror=z><strong style=\"a\">b</strong>",
         );
-        assert_eq!(
-            body.to_html(),
-            "<p><a rel=\"noopener\">a</a><strong>b</strong></p>\n"
-        );
+        assert_eq!(body.to_html(), "<p><a rel=\"noopener\">a</a><strong>b</strong></p>\n");
         assert_eq!(body.to_text(), "ab");
     }
 
     #[test]
     fn a_stored_body_is_sanitised_on_the_way_out_too() {
-        let body = Body {
-            blocks: vec![Block::Paragraph {
-                html: "<script>1</script>x".into(),
-            }],
-        };
+        let body = Body { blocks: vec![Block::Paragraph { html: "<script>1</script>x".into() }] };
         assert_eq!(body.to_html(), "<p>x</p>\n");
     }
 
     #[test]
     fn addresses_must_be_of_the_web() {
         let image = |url: &str| {
-            Block::Image {
-                url: url.into(),
-                alt: "x".into(),
-                caption: None,
-            }
-            .sanitised()
+            Block::Image { url: url.into(), alt: "x".into(), caption: None }.sanitised()
         };
         assert!(image("data:image/png;base64,AA").is_none());
         assert!(image("/relative.png").is_none());
@@ -413,14 +353,9 @@ mod tests {
     fn empty_blocks_go() {
         assert_eq!(paragraph(" <br>&nbsp; ").blocks, []);
         assert_eq!(
-            Body {
-                blocks: vec![Block::List {
-                    ordered: false,
-                    items: vec![" ".into()]
-                }]
-            }
-            .sanitised()
-            .blocks,
+            Body { blocks: vec![Block::List { ordered: false, items: vec![" ".into()] }] }
+                .sanitised()
+                .blocks,
             []
         );
     }
@@ -429,22 +364,10 @@ mod tests {
     fn bodies_survive_the_database() {
         let body = Body {
             blocks: vec![
-                Block::Heading {
-                    level: 2,
-                    html: "عنوان".into(),
-                },
-                Block::Quotation {
-                    html: "قول".into(),
-                    attribution: Some("قائل".into()),
-                },
-                Block::List {
-                    ordered: true,
-                    items: vec!["أ".into(), "ب".into()],
-                },
-                Block::Embed {
-                    url: "https://video.example/1".into(),
-                    caption: None,
-                },
+                Block::Heading { level: 2, html: "عنوان".into() },
+                Block::Quotation { html: "قول".into(), attribution: Some("قائل".into()) },
+                Block::List { ordered: true, items: vec!["أ".into(), "ب".into()] },
+                Block::Embed { url: "https://video.example/1".into(), caption: None },
             ],
         };
         assert_eq!(Body::from_json(&body.to_json().unwrap()).unwrap(), body);
@@ -454,13 +377,8 @@ mod tests {
     fn excerpts_come_from_running_text() {
         let body = Body {
             blocks: vec![
-                Block::Heading {
-                    level: 2,
-                    html: "عنوان".into(),
-                },
-                Block::Paragraph {
-                    html: "بداية <em>الخبر</em>".into(),
-                },
+                Block::Heading { level: 2, html: "عنوان".into() },
+                Block::Paragraph { html: "بداية <em>الخبر</em>".into() },
             ],
         };
         assert_eq!(body.excerpt(), "بداية الخبر");

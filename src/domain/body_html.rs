@@ -80,21 +80,13 @@ mod tests {
         assert_eq!(
             from_html(html).blocks,
             [
-                Block::Paragraph {
-                    html: "one two".into()
-                },
-                Block::Heading {
-                    level: 2,
-                    html: "Head".into()
-                },
+                Block::Paragraph { html: "one two".into() },
+                Block::Heading { level: 2, html: "Head".into() },
                 Block::Quotation {
                     html: "said<br>again".into(),
                     attribution: Some("Somebody".into())
                 },
-                Block::Embed {
-                    url: "https://v.example/1".into(),
-                    caption: Some("A film".into())
-                },
+                Block::Embed { url: "https://v.example/1".into(), caption: Some("A film".into()) },
             ]
         );
     }
@@ -120,18 +112,9 @@ mod tests {
                     alt: "صورة".into(),
                     caption: Some("تعليق".into())
                 },
-                Block::Embed {
-                    url: "https://v.example/watch?v=1&t=2".into(),
-                    caption: None
-                },
-                Block::Embed {
-                    url: "https://p.example/2".into(),
-                    caption: None
-                },
-                Block::Embed {
-                    url: "https://v.example/3".into(),
-                    caption: None
-                },
+                Block::Embed { url: "https://v.example/watch?v=1&t=2".into(), caption: None },
+                Block::Embed { url: "https://p.example/2".into(), caption: None },
+                Block::Embed { url: "https://v.example/3".into(), caption: None },
             ]
         );
     }
@@ -140,10 +123,7 @@ mod tests {
     fn tables_and_preformatted_text_keep_their_words() {
         let html = "<table><tr><th>A</th><td>1</td></tr><tr><td>B</td><td>2</td></tr></table>\
             <pre>x\n  y</pre><img src=\"/relative.png\" alt=\"what it shows\">";
-        assert_eq!(
-            from_html(html).to_text(),
-            "A | 1\n\nB | 2\n\nx\n  y\n\nwhat it shows"
-        );
+        assert_eq!(from_html(html).to_text(), "A | 1\n\nB | 2\n\nx\n  y\n\nwhat it shows");
     }
 
     #[test]

@@ -53,18 +53,12 @@ pub fn to_micros(at: Timestamp) -> Timestamp {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks for the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks for the time")]
     fn now(&self) -> Timestamp {
         to_micros(Utc::now())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks for random bytes"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks for random bytes")]
     fn fill_random(&self, bytes: &mut [u8]) {
         // A system without randomness must not hand out tokens; there is nothing to fall back to.
         if let Err(error) = getrandom::fill(bytes) {
@@ -85,29 +79,19 @@ pub struct FixedClock {
 impl FixedClock {
     /// A clock that shows `now`; two clocks of one seed give the same bytes in the same order.
     pub fn new(now: Timestamp, seed: u64) -> Self {
-        Self {
-            now: Mutex::new(to_micros(now)),
-            seed,
-            drawn: AtomicU64::new(0),
-        }
+        Self { now: Mutex::new(to_micros(now)), seed, drawn: AtomicU64::new(0) }
     }
 
     /// Moves the hands forward.
     pub fn advance(&self, by: TimeDelta) {
-        let mut now = self
-            .now
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *now += by;
     }
 }
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        *self
-            .now
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

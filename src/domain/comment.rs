@@ -71,21 +71,14 @@ pub struct Comment {
 
 /// What becomes of a new comment before anybody has read it.
 pub fn first_verdict(body: &str) -> CommentState {
-    if count_links(body) > FREE_LINKS {
-        CommentState::Pending
-    } else {
-        CommentState::Approved
-    }
+    if count_links(body) > FREE_LINKS { CommentState::Pending } else { CommentState::Approved }
 }
 
 fn count_links(body: &str) -> usize {
     let lower = body.to_lowercase();
     lower.matches("http://").count()
         + lower.matches("https://").count()
-        + lower
-            .split_whitespace()
-            .filter(|word| word.starts_with("www."))
-            .count()
+        + lower.split_whitespace().filter(|word| word.starts_with("www.")).count()
 }
 
 #[cfg(test)]
@@ -101,13 +94,7 @@ mod tests {
 
     #[test]
     fn many_links_wait_for_a_moderator() {
-        assert_eq!(
-            first_verdict("شكراً https://a.example و www.b.example"),
-            CommentState::Approved
-        );
-        assert_eq!(
-            first_verdict("HTTP://a http://b www.c.example"),
-            CommentState::Pending
-        );
+        assert_eq!(first_verdict("شكراً https://a.example و www.b.example"), CommentState::Approved);
+        assert_eq!(first_verdict("HTTP://a http://b www.c.example"), CommentState::Pending);
     }
 }

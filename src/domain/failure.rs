@@ -18,16 +18,8 @@ pub struct Rejection<C> {
 impl<C> Rejection<C> {
     /// A fault at a field; nested fields are separated by dots: `keys.p256dh`.
     pub fn at(field: &str, code: C, message: impl Into<String>) -> Self {
-        let field = field
-            .split('.')
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect();
-        Self {
-            code,
-            field,
-            message: message.into(),
-        }
+        let field = field.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        Self { code, field, message: message.into() }
     }
 }
 
@@ -97,11 +89,7 @@ impl<C> Failure<C> {
             Self::Rejected(rejections) => Failure::Rejected(
                 rejections
                     .into_iter()
-                    .map(|r| Rejection {
-                        code: code(r.code),
-                        field: r.field,
-                        message: r.message,
-                    })
+                    .map(|r| Rejection { code: code(r.code), field: r.field, message: r.message })
                     .collect(),
             ),
             Self::Unauthenticated => Failure::Unauthenticated,
@@ -144,10 +132,6 @@ impl<C> Faults<C> {
 
     /// Fails with everything collected, if anything was.
     pub fn check(self) -> Result<(), Failure<C>> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::Rejected(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::Rejected(self.0)) }
     }
 }

@@ -25,12 +25,7 @@ pub fn format(at: Timestamp, locale: &str, time_zone: Tz) -> anyhow::Result<Stri
         u8::try_from(local.month())?,
         u8::try_from(local.day())?,
     )?;
-    let time = Time::try_new(
-        u8::try_from(local.hour())?,
-        u8::try_from(local.minute())?,
-        0,
-        0,
-    )?;
+    let time = Time::try_new(u8::try_from(local.hour())?, u8::try_from(local.minute())?, 0, 0)?;
     let prefs = preferences(locale)?;
 
     let weekday = FixedCalendarDateTimeFormatter::<Gregorian, _>::try_new(prefs, E::long())?;
@@ -72,12 +67,8 @@ mod tests {
     #[test]
     fn a_broken_locale_is_an_error() {
         assert!(
-            format(
-                "2024-11-23T04:39:00Z".parse().unwrap(),
-                "not a locale",
-                chrono_tz::UTC
-            )
-            .is_err()
+            format("2024-11-23T04:39:00Z".parse().unwrap(), "not a locale", chrono_tz::UTC)
+                .is_err()
         );
     }
 }

@@ -18,4 +18,5 @@ pub mod push_subscription;
 pub mod slug;
 pub mod text;
 pub mod token;
+pub mod user;
 pub mod viewer;

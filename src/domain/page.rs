@@ -74,12 +74,7 @@ pub struct PageRequest {
 impl PageRequest {
     /// The first `limit` items.
     pub fn first(limit: u32) -> Self {
-        Self {
-            limit,
-            after: None,
-            before: None,
-            from_end: false,
-        }
+        Self { limit, after: None, before: None, from_end: false }
     }
 }
 
@@ -96,11 +91,7 @@ pub struct Page<T> {
 
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            has_next: false,
-            has_previous: false,
-        }
+        Self { items: Vec::new(), has_next: false, has_previous: false }
     }
 }
 
@@ -111,17 +102,9 @@ impl<T> Page<T> {
         rows.truncate(request.limit as usize);
         if request.from_end {
             rows.reverse();
-            Self {
-                items: rows,
-                has_previous: more,
-                has_next: request.before.is_some(),
-            }
+            Self { items: rows, has_previous: more, has_next: request.before.is_some() }
         } else {
-            Self {
-                items: rows,
-                has_next: more,
-                has_previous: request.after.is_some(),
-            }
+            Self { items: rows, has_next: more, has_previous: request.after.is_some() }
         }
     }
 
@@ -159,26 +142,9 @@ mod tests {
     #[test]
     fn one_row_too_many_means_more() {
         let page = Page::from_rows(vec![1, 2, 3], &PageRequest::first(2));
-        assert_eq!(
-            page,
-            Page {
-                items: vec![1, 2],
-                has_next: true,
-                has_previous: false
-            }
-        );
-        let last = PageRequest {
-            from_end: true,
-            ..PageRequest::first(2)
-        };
+        assert_eq!(page, Page { items: vec![1, 2], has_next: true, has_previous: false });
+        let last = PageRequest { from_end: true, ..PageRequest::first(2) };
         let page = Page::from_rows(vec![9, 8, 7], &last);
-        assert_eq!(
-            page,
-            Page {
-                items: vec![8, 9],
-                has_next: false,
-                has_previous: true
-            }
-        );
+        assert_eq!(page, Page { items: vec![8, 9], has_next: false, has_previous: true });
     }
 }

@@ -99,10 +99,7 @@ mod tests {
             from_text("روحاني يؤكد للكاظمي \"دعم\"").as_deref(),
             Some("روحاني-يؤكد-للكاظمي-دعم")
         );
-        assert_eq!(
-            from_text("Ärger & Co. — 2024").as_deref(),
-            Some("ärger-co-2024")
-        );
+        assert_eq!(from_text("Ärger & Co. — 2024").as_deref(), Some("ärger-co-2024"));
         assert_eq!(from_text("هەواڵی کوردی").as_deref(), Some("هەواڵی-کوردی"));
         assert_eq!(
             from_text("نیوه\u{200C}شه\u{200C}و \u{200C}").as_deref(),
@@ -122,14 +119,8 @@ mod tests {
     #[test]
     fn long_headlines_are_cut_at_a_word() {
         let slug = from_text(&"كلمة ".repeat(80)).unwrap();
-        assert!(
-            slug.chars().count() <= MAX_LENGTH && slug.ends_with("كلمة"),
-            "{slug}"
-        );
-        assert_eq!(
-            from_text(&"ا".repeat(300)).unwrap().chars().count(),
-            MAX_LENGTH
-        );
+        assert!(slug.chars().count() <= MAX_LENGTH && slug.ends_with("كلمة"), "{slug}");
+        assert_eq!(from_text(&"ا".repeat(300)).unwrap().chars().count(), MAX_LENGTH);
     }
 
     #[test]

@@ -54,17 +54,10 @@ pub fn optional_line(text: Option<&str>, limit: usize) -> Result<Option<String>,
 /// NFC without control characters (NUL included) and without bidirectional overrides; line ends
 /// become `\n`, and isolates that were left open are closed at the end of their line.
 pub fn clean(text: &str) -> String {
-    let text = text
-        .replace("\r\n", "\n")
-        .replace(['\r', '\u{2028}', '\u{2029}'], "\n");
+    let text = text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
     let calm: String = text.chars().filter(|&c| !is_disturbing(c)).collect();
     // Last, so that what a dropped character held apart is composed too.
-    calm.split('\n')
-        .map(close_isolates)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .nfc()
-        .collect()
+    calm.split('\n').map(close_isolates).collect::<Vec<_>>().join("\n").nfc().collect()
 }
 
 /// The first `limit` grapheme clusters, cut at a word where one ends nearby, with an ellipsis.
@@ -74,10 +67,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     let kept = &graphemes[..limit.saturating_sub(1)];
-    let word_end = kept
-        .iter()
-        .rposition(|g| g.trim().is_empty())
-        .filter(|&at| at * 2 > limit);
+    let word_end = kept.iter().rposition(|g| g.trim().is_empty()).filter(|&at| at * 2 > limit);
     let mut short = kept[..word_end.unwrap_or(kept.len())].concat();
     short.truncate(short.trim_end().len());
     short.push('…');
@@ -94,11 +84,7 @@ fn bounded(text: String, limit: usize) -> Result<String, TextFault> {
         return Err(TextFault::Blank);
     }
     let length = text.graphemes(true).count();
-    if length > limit {
-        Err(TextFault::TooLong { length, limit })
-    } else {
-        Ok(text)
-    }
+    if length > limit { Err(TextFault::TooLong { length, limit }) } else { Ok(text) }
 }
 
 fn fold_lines(text: &str) -> String {
@@ -114,10 +100,7 @@ fn fold_lines(text: &str) -> String {
 
 fn is_disturbing(c: char) -> bool {
     let bidi_override = matches!(c, '\u{202A}'..='\u{202E}');
-    let noncharacter = matches!(
-        c,
-        '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' | '\u{FFF9}'..='\u{FFFB}'
-    );
+    let noncharacter = matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' | '\u{FFF9}'..='\u{FFFB}');
     let control = c.is_control() && c != '\n' && c != '\t';
     bidi_override || noncharacter || control
 }
@@ -163,10 +146,7 @@ mod tests {
     fn overrides_go_and_joiners_stay() {
         assert_eq!(line("\u{202E}abc\u{202C}", 5), Ok("abc".to_owned()));
         assert_eq!(line("نه\u{200C}بوو", 9), Ok("نه\u{200C}بوو".to_owned()));
-        assert_eq!(
-            line("👨\u{200D}👩\u{200D}👧", 1),
-            Ok("👨\u{200D}👩\u{200D}👧".to_owned())
-        );
+        assert_eq!(line("👨\u{200D}👩\u{200D}👧", 1), Ok("👨\u{200D}👩\u{200D}👧".to_owned()));
     }
 
     #[test]
@@ -178,14 +158,7 @@ mod tests {
 
     #[test]
     fn blank_is_blank_however_it_is_dressed() {
-        for blank in [
-            "",
-            " \n\t",
-            "\u{200B}\u{200E}",
-            "\u{3164}",
-            "\u{202E}",
-            "\u{2066}",
-        ] {
+        for blank in ["", " \n\t", "\u{200B}\u{200E}", "\u{3164}", "\u{202E}", "\u{2066}"] {
             assert_eq!(line(blank, 10), Err(TextFault::Blank), "{blank:?}");
         }
     }
@@ -194,19 +167,13 @@ mod tests {
     fn length_is_counted_as_people_count() {
         assert_eq!(
             line("👨\u{200D}👩\u{200D}👧ab", 2),
-            Err(TextFault::TooLong {
-                length: 3,
-                limit: 2
-            })
+            Err(TextFault::TooLong { length: 3, limit: 2 })
         );
     }
 
     #[test]
     fn prose_keeps_paragraphs() {
-        assert_eq!(
-            prose("a \r\n\r\n\n\n b\nc\n", 9),
-            Ok("a\n\nb\nc".to_owned())
-        );
+        assert_eq!(prose("a \r\n\r\n\n\n b\nc\n", 9), Ok("a\n\nb\nc".to_owned()));
     }
 
     #[test]

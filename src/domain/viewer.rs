@@ -31,9 +31,7 @@ impl Role {
 
     /// The role behind the word, in any case.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str().eq_ignore_ascii_case(word))
+        Self::ALL.into_iter().find(|role| role.as_str().eq_ignore_ascii_case(word))
     }
 }
 
@@ -116,11 +114,7 @@ impl Viewer {
             Self::System => Ok(()),
             Self::Staff { roles, .. } => {
                 let granted = roles.iter().any(|role| permission.holders().contains(role));
-                if granted {
-                    Ok(())
-                } else {
-                    Err(Denied::Forbidden)
-                }
+                if granted { Ok(()) } else { Err(Denied::Forbidden) }
             }
         }
     }
@@ -148,20 +142,13 @@ mod tests {
     use super::*;
 
     fn staff(roles: &[Role]) -> Viewer {
-        Viewer::Staff {
-            id: Uuid::nil(),
-            session_id: Uuid::nil(),
-            roles: roles.to_vec(),
-        }
+        Viewer::Staff { id: Uuid::nil(), session_id: Uuid::nil(), roles: roles.to_vec() }
     }
 
     #[test]
     fn readers_hold_nothing_and_admins_everything() {
         for permission in Permission::ALL {
-            assert_eq!(
-                Viewer::Anonymous.check(permission),
-                Err(Denied::Unauthenticated)
-            );
+            assert_eq!(Viewer::Anonymous.check(permission), Err(Denied::Unauthenticated));
             assert_eq!(staff(&[]).check(permission), Err(Denied::Forbidden));
             assert_eq!(staff(&[Role::Admin]).check(permission), Ok(()));
             assert_eq!(Viewer::System.check(permission), Ok(()));
@@ -172,10 +159,7 @@ mod tests {
     fn reporters_write_and_do_not_publish() {
         let reporter = staff(&[Role::Reporter]);
         assert!(reporter.may(Permission::WriteArticles));
-        assert_eq!(
-            reporter.check(Permission::PublishArticles),
-            Err(Denied::Forbidden)
-        );
+        assert_eq!(reporter.check(Permission::PublishArticles), Err(Denied::Forbidden));
     }
 
     #[test]

@@ -33,10 +33,7 @@ pub struct Article {
 
 impl From<domain::Article> for Article {
     fn from(article: domain::Article) -> Self {
-        Self {
-            article,
-            moved_from: None,
-        }
+        Self { article, moved_from: None }
     }
 }
 
@@ -126,33 +123,20 @@ impl Article {
 
     /// The edition it belongs to.
     async fn edition(&self, ctx: &Context<'_>) -> Result<Edition, Error> {
-        let edition = ctx
-            .loaders()?
-            .load(EditionKey(self.article.edition_id))
-            .await?;
+        let edition = ctx.loaders()?.load(EditionKey(self.article.edition_id)).await?;
         edition.map(Edition).ok_or_else(|| vanished("edition"))
     }
 
     /// The edition's locale: the value of HTML's `lang` attribute.
     async fn locale(&self, ctx: &Context<'_>) -> Result<String, Error> {
-        let edition = ctx
-            .loaders()?
-            .load(EditionKey(self.article.edition_id))
-            .await?;
-        edition
-            .map(|edition| edition.locale)
-            .ok_or_else(|| vanished("edition"))
+        let edition = ctx.loaders()?.load(EditionKey(self.article.edition_id)).await?;
+        edition.map(|edition| edition.locale).ok_or_else(|| vanished("edition"))
     }
 
     /// Which way its text runs.
     async fn direction(&self, ctx: &Context<'_>) -> Result<TextDirection, Error> {
-        let edition = ctx
-            .loaders()?
-            .load(EditionKey(self.article.edition_id))
-            .await?;
-        edition
-            .map(|edition| edition.direction.into())
-            .ok_or_else(|| vanished("edition"))
+        let edition = ctx.loaders()?.load(EditionKey(self.article.edition_id)).await?;
+        edition.map(|edition| edition.direction.into()).ok_or_else(|| vanished("edition"))
     }
 
     /// Where it stands; always PUBLISHED for readers.
@@ -189,10 +173,7 @@ impl Article {
 
     /// Where readers find it: the site's address, the locale, the slug, percent-encoded.
     async fn canonical_url(&self, ctx: &Context<'_>) -> Result<String, Error> {
-        let edition = ctx
-            .loaders()?
-            .load(EditionKey(self.article.edition_id))
-            .await?;
+        let edition = ctx.loaders()?.load(EditionKey(self.article.edition_id)).await?;
         let edition = edition.ok_or_else(|| vanished("edition"))?;
         Ok(self.article.canonical_url(ctx.public_url()?, &edition))
     }
@@ -210,37 +191,25 @@ impl Article {
     /// The picture that stands for the story.
     async fn image(&self) -> Option<Image> {
         let image = self.article.text.image.clone()?;
-        Some(Image {
-            url: image.url,
-            alt: image.alt,
-        })
+        Some(Image { url: image.url, alt: image.alt })
     }
 
     /// In the order of the byline.
     async fn authors(&self, ctx: &Context<'_>) -> Result<Vec<Author>, Error> {
-        let authors = ctx
-            .loaders()?
-            .load_or_default(AuthorsKey(self.article.id))
-            .await?;
+        let authors = ctx.loaders()?.load_or_default(AuthorsKey(self.article.id)).await?;
         Ok(authors.into_iter().map(Author).collect())
     }
 
     /// Its node in the category tree, named as in this edition.
     async fn category(&self, ctx: &Context<'_>) -> Result<Category, Error> {
-        let category = ctx
-            .loaders()?
-            .load(CategoryKey(self.article.category_id))
-            .await?;
+        let category = ctx.loaders()?.load(CategoryKey(self.article.category_id)).await?;
         let category = category.ok_or_else(|| vanished("category"))?;
         Ok(Category::new(category, self.article.edition_id))
     }
 
     /// In the order the editors gave them.
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
-        let tags = ctx
-            .loaders()?
-            .load_or_default(TagsKey(self.article.id))
-            .await?;
+        let tags = ctx.loaders()?.load_or_default(TagsKey(self.article.id)).await?;
         Ok(tags.into_iter().map(Tag).collect())
     }
 
@@ -291,35 +260,30 @@ impl Article {
         #[graphql(desc = "Which come first.", default_with = "CommentOrder::Newest")]
         order_by: CommentOrder,
     ) -> Result<Connection<Cursor, Comment>, Error> {
-        let page = PageArgs {
-            first,
-            after,
-            ..PageArgs::default()
-        };
+        let page = PageArgs { first, after, ..PageArgs::default() };
         comments(ctx, Thread::Article(self.article.id), order_by, page).await
     }
 
     /// Counts the changes; send it with a mutation to be told when somebody was faster. For staff.
-    async fn lock_version(&self, ctx: &Context<'_>) -> Result<Option<i32>, Error> {
-        ctx.require(Permission::ReadDrafts)?;
-        Ok(Some(self.article.lock_version))
+    async fn lock_version(&self, ctx: &Context<'_>) -> Option<Result<i32, Error>> {
+        Some(ctx.require(Permission::ReadDrafts).map(|()| self.article.lock_version))
     }
 
     /// Whether there are edits that readers do not see yet. For staff.
-    async fn has_unpublished_changes(&self, ctx: &Context<'_>) -> Result<Option<bool>, Error> {
-        ctx.require(Permission::ReadDrafts)?;
-        Ok(Some(self.article.has_unpublished_changes()))
+    async fn has_unpublished_changes(&self, ctx: &Context<'_>) -> Option<Result<bool, Error>> {
+        let granted = ctx.require(Permission::ReadDrafts);
+        Some(granted.map(|()| self.article.has_unpublished_changes()))
     }
 
     /// The article with its newest text, whether or not readers see it. For staff.
-    async fn latest(&self, ctx: &Context<'_>) -> Result<Option<Article>, Error> {
-        ctx.require(Permission::ReadDrafts)?;
-        let connection = ctx.app()?.db.connection();
-        Ok(
-            storage::article::with_latest_text(connection, self.article.id)
-                .await?
-                .map(Article::from),
-        )
+    async fn latest(&self, ctx: &Context<'_>) -> Option<Result<Article, Error>> {
+        let latest = async {
+            ctx.require(Permission::ReadDrafts)?;
+            let connection = ctx.app()?.db.connection();
+            let latest = storage::article::with_latest_text(connection, self.article.id).await?;
+            latest.map(Article::from).ok_or_else(|| vanished("text"))
+        };
+        Some(latest.await)
     }
 }
 
@@ -389,18 +353,12 @@ impl ArticleQuery {
                 Ok(ctx.loaders()?.load(key).await?.map(Article::from))
             }
             (None, Some(slug), Some(locale)) => by_slug(ctx, &slug, &locale).await,
-            _ => Err(error(
-                "BAD_USER_INPUT",
-                "give either id, or slug and locale",
-            )),
+            _ => Err(error("BAD_USER_INPUT", "give either id, or slug and locale")),
         }
     }
 
     /// Articles, page by page. Pages stay right while new articles come in.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the arguments of a Relay connection"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection")]
     async fn articles(
         &self,
         ctx: &Context<'_>,
@@ -419,12 +377,7 @@ impl ArticleQuery {
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Cursor, Article>, Error> {
         let filter = parse_filter(ctx, filter.unwrap_or_default()).await?;
-        let page = PageArgs {
-            first,
-            after,
-            last,
-            before,
-        };
+        let page = PageArgs { first, after, last, before };
         articles(ctx, filter, order_by.map(Into::into), page).await
     }
 }
@@ -445,14 +398,10 @@ pub async fn articles(
     let found =
         storage::article::page(ctx.app()?.db.connection(), &filter, order, &request).await?;
     let cursor = move |article: &domain::Article| match order {
-        ArticleOrder::PublishedAt(_) => Cursor {
-            at: article.published_at.unwrap_or(article.updated_at),
-            id: article.id,
-        },
-        ArticleOrder::UpdatedAt(_) => Cursor {
-            at: article.updated_at,
-            id: article.id,
-        },
+        ArticleOrder::PublishedAt(_) => {
+            Cursor { at: article.published_at.unwrap_or(article.updated_at), id: article.id }
+        }
+        ArticleOrder::UpdatedAt(_) => Cursor { at: article.updated_at, id: article.id },
     };
     Ok(connection(found, cursor, Article::from))
 }
@@ -465,18 +414,13 @@ async fn parse_filter(
         Some(states) => states.into_iter().map(Into::into).collect(),
         None => vec![domain::ArticleState::Published],
     };
-    if states
-        .iter()
-        .any(|state| *state != domain::ArticleState::Published)
-    {
+    if states.iter().any(|state| *state != domain::ArticleState::Published) {
         ctx.require(Permission::ReadDrafts)?;
     }
     let edition_id = match input.locale {
-        Some(locale) => Some(
-            edition::by_locale(ctx, &locale)
-                .await?
-                .map_or(Uuid::nil(), |edition| edition.id),
-        ),
+        Some(locale) => {
+            Some(edition::by_locale(ctx, &locale).await?.map_or(Uuid::nil(), |edition| edition.id))
+        }
         None => None,
     };
     Ok(ArticleFilter {
@@ -506,15 +450,10 @@ async fn by_slug(ctx: &Context<'_>, slug: &str, locale: &str) -> Result<Option<A
         return Ok(None);
     };
     let moved = storage::article::by_id(connection, target, ctx.visibility()).await?;
-    Ok(moved.map(|article| Article {
-        article,
-        moved_from: Some(slug),
-    }))
+    Ok(moved.map(|article| Article { article, moved_from: Some(slug) }))
 }
 
 /// A row that a foreign key promises is gone: our fault, whatever the cause.
 pub(super) fn vanished(what: &str) -> Error {
-    Error::new_with_source(std::io::Error::other(format!(
-        "the {what} of a row is missing"
-    )))
+    Error::new_with_source(std::io::Error::other(format!("the {what} of a row is missing")))
 }

@@ -25,10 +25,7 @@ pub struct DatelineInput {
 
 impl From<DatelineInput> for domain::Dateline {
     fn from(input: DatelineInput) -> Self {
-        Self {
-            source: input.source,
-            place: input.place,
-        }
+        Self { source: input.source, place: input.place }
     }
 }
 
@@ -44,10 +41,7 @@ pub struct ImageInput {
 
 impl From<ImageInput> for domain::Image {
     fn from(input: ImageInput) -> Self {
-        Self {
-            url: input.url,
-            alt: input.alt,
-        }
+        Self { url: input.url, alt: input.alt }
     }
 }
 
@@ -244,10 +238,7 @@ impl ArticleMutation {
     ) -> Result<Option<ArticleCreatePayload>, Error> {
         let created = create_article(ctx.app()?, ctx.viewer(), input.into()).await;
         let (article, user_errors) = settle(created)?;
-        Ok(Some(ArticleCreatePayload {
-            article: article.map(Article::from),
-            user_errors,
-        }))
+        Ok(Some(ArticleCreatePayload { article: article.map(Article::from), user_errors }))
     }
 
     /// Saves edits. Words become a new revision, which readers of a published article see when it is
@@ -261,10 +252,7 @@ impl ArticleMutation {
         let id = ids::of(Kind::Article, &id);
         let updated = update_article(ctx.app()?, ctx.viewer(), id, input.into()).await;
         let (article, user_errors) = settle(updated)?;
-        Ok(Some(ArticleUpdatePayload {
-            article: article.map(Article::from),
-            user_errors,
-        }))
+        Ok(Some(ArticleUpdatePayload { article: article.map(Article::from), user_errors }))
     }
 
     /// Puts the newest text before readers, tells open pages, and sends the alert if one is asked
@@ -277,15 +265,10 @@ impl ArticleMutation {
     ) -> Result<Option<ArticlePublishPayload>, Error> {
         let id = ids::of(Kind::Article, &id);
         let input = input.unwrap_or_default();
-        let input = publish_article::Input {
-            lock_version: input.lock_version,
-        };
+        let input = publish_article::Input { lock_version: input.lock_version };
         let (article, user_errors) =
             settle(publish_article(ctx.app()?, ctx.viewer(), id, input).await)?;
-        Ok(Some(ArticlePublishPayload {
-            article: article.map(Article::from),
-            user_errors,
-        }))
+        Ok(Some(ArticlePublishPayload { article: article.map(Article::from), user_errors }))
     }
 
     /// Takes a published article back from readers; its comments and its slug are kept. For editors.
@@ -296,10 +279,7 @@ impl ArticleMutation {
     ) -> Result<Option<ArticleUnpublishPayload>, Error> {
         let id = ids::of(Kind::Article, &id);
         let (article, user_errors) = settle(unpublish_article(ctx.app()?, ctx.viewer(), id).await)?;
-        Ok(Some(ArticleUnpublishPayload {
-            article: article.map(Article::from),
-            user_errors,
-        }))
+        Ok(Some(ArticleUnpublishPayload { article: article.map(Article::from), user_errors }))
     }
 }
 

@@ -124,10 +124,7 @@ impl From<DomainBlock> for Block {
             }),
             DomainBlock::List { ordered, items } => Self::List(ListBlock {
                 ordered,
-                items: items
-                    .iter()
-                    .map(|item| body::sanitise_inline(item))
-                    .collect(),
+                items: items.iter().map(|item| body::sanitise_inline(item)).collect(),
             }),
             DomainBlock::Image { url, alt, caption } => {
                 Self::Image(ImageBlock { url, alt, caption })
@@ -151,9 +148,9 @@ pub enum ArticleBodyInput {
 impl From<ArticleBodyInput> for Body {
     fn from(input: ArticleBodyInput) -> Self {
         match input {
-            ArticleBodyInput::Blocks(blocks) => Self {
-                blocks: blocks.into_iter().map(Into::into).collect(),
-            },
+            ArticleBodyInput::Blocks(blocks) => {
+                Self { blocks: blocks.into_iter().map(Into::into).collect() }
+            }
             ArticleBodyInput::Html(html) => body_html::from_html(&html),
             ArticleBodyInput::Text(text) => Self::from_plain_text(&text),
         }
@@ -254,28 +251,16 @@ impl From<BlockInput> for DomainBlock {
                     HeadingLevel::Three => 3,
                     HeadingLevel::Four => 4,
                 };
-                Self::Heading {
-                    level,
-                    html: block.html,
-                }
+                Self::Heading { level, html: block.html }
             }
-            BlockInput::Quotation(block) => Self::Quotation {
-                html: block.html,
-                attribution: block.attribution,
-            },
-            BlockInput::List(block) => Self::List {
-                ordered: block.ordered,
-                items: block.items,
-            },
-            BlockInput::Image(block) => Self::Image {
-                url: block.url,
-                alt: block.alt,
-                caption: block.caption,
-            },
-            BlockInput::Embed(block) => Self::Embed {
-                url: block.url,
-                caption: block.caption,
-            },
+            BlockInput::Quotation(block) => {
+                Self::Quotation { html: block.html, attribution: block.attribution }
+            }
+            BlockInput::List(block) => Self::List { ordered: block.ordered, items: block.items },
+            BlockInput::Image(block) => {
+                Self::Image { url: block.url, alt: block.alt, caption: block.caption }
+            }
+            BlockInput::Embed(block) => Self::Embed { url: block.url, caption: block.caption },
         }
     }
 }

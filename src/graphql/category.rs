@@ -30,35 +30,20 @@ pub struct Category {
 impl Category {
     /// The category in the words of an edition.
     pub fn new(category: domain::Category, edition_id: Uuid) -> Self {
-        Self {
-            category,
-            edition_id,
-            moved_from: None,
-        }
+        Self { category, edition_id, moved_from: None }
     }
 
     /// The name in this edition; in another one where this has none.
     async fn named(&self, ctx: &Context<'_>) -> Result<domain::CategoryName, Error> {
-        let mut names = ctx
-            .loaders()?
-            .load_or_default(CategoryNamesKey(self.category.id))
-            .await?;
+        let mut names = ctx.loaders()?.load_or_default(CategoryNamesKey(self.category.id)).await?;
         names.sort_by_key(|name| (name.edition_id != self.edition_id, name.edition_id));
-        names
-            .into_iter()
-            .next()
-            .ok_or_else(|| vanished("category's name"))
+        names.into_iter().next().ok_or_else(|| vanished("category's name"))
     }
 
     async fn above(&self, ctx: &Context<'_>) -> Result<Vec<Category>, Error> {
-        let ancestors = ctx
-            .loaders()?
-            .load_or_default(CategoryAncestorsKey(self.category.id))
-            .await?;
-        Ok(ancestors
-            .into_iter()
-            .map(|category| Self::new(category, self.edition_id))
-            .collect())
+        let ancestors =
+            ctx.loaders()?.load_or_default(CategoryAncestorsKey(self.category.id)).await?;
+        Ok(ancestors.into_iter().map(|category| Self::new(category, self.edition_id)).collect())
     }
 }
 
@@ -98,19 +83,12 @@ impl Category {
 
     /// Its names in every edition that has one.
     async fn names(&self, ctx: &Context<'_>) -> Result<Vec<CategoryName>, Error> {
-        let names = ctx
-            .loaders()?
-            .load_or_default(CategoryNamesKey(self.category.id))
-            .await?;
+        let names = ctx.loaders()?.load_or_default(CategoryNamesKey(self.category.id)).await?;
         let mut listed = Vec::with_capacity(names.len());
         for name in names {
             let edition = ctx.loaders()?.load(EditionKey(name.edition_id)).await?;
             let locale = edition.ok_or_else(|| vanished("edition"))?.locale;
-            listed.push(CategoryName {
-                locale,
-                name: name.name,
-                slug: name.slug,
-            });
+            listed.push(CategoryName { locale, name: name.name, slug: name.slug });
         }
         listed.sort_by(|a, b| a.locale.cmp(&b.locale));
         Ok(listed)
@@ -132,14 +110,9 @@ impl Category {
 
     /// The nodes right below, in their order.
     async fn children(&self, ctx: &Context<'_>) -> Result<Vec<Category>, Error> {
-        let children = ctx
-            .loaders()?
-            .load_or_default(CategoryChildrenKey(self.category.id))
-            .await?;
-        Ok(children
-            .into_iter()
-            .map(|child| Self::new(child, self.edition_id))
-            .collect())
+        let children =
+            ctx.loaders()?.load_or_default(CategoryChildrenKey(self.category.id)).await?;
+        Ok(children.into_iter().map(|child| Self::new(child, self.edition_id)).collect())
     }
 
     /// The nodes above, root first.
@@ -158,10 +131,7 @@ impl Category {
     }
 
     /// Published articles of this edition in this category and below it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the arguments of a Relay connection"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection")]
     async fn articles(
         &self,
         ctx: &Context<'_>,
@@ -179,18 +149,8 @@ impl Category {
             category_id: Some(self.category.id),
             ..ArticleFilter::default()
         };
-        articles(
-            ctx,
-            filter,
-            order_by.map(Into::into),
-            PageArgs {
-                first,
-                after,
-                last,
-                before,
-            },
-        )
-        .await
+        articles(ctx, filter, order_by.map(Into::into), PageArgs { first, after, last, before })
+            .await
     }
 }
 
@@ -211,12 +171,8 @@ impl CategoryQuery {
             return Ok(Vec::new());
         };
         let all = storage::category::all(ctx.app()?.db.connection()).await?;
-        let roots = all
-            .into_iter()
-            .filter(|category| category.parent_id.is_none());
-        Ok(roots
-            .map(|category| Category::new(category, edition.id))
-            .collect())
+        let roots = all.into_iter().filter(|category| category.parent_id.is_none());
+        Ok(roots.map(|category| Category::new(category, edition.id)).collect())
     }
 
     /// The category of a slug in an edition; null when there is none. A slug that it once had, or
@@ -243,11 +199,7 @@ impl CategoryQuery {
                 },
             };
         let category = ctx.loaders()?.load(CategoryKey(id)).await?;
-        Ok(category.map(|category| Category {
-            category,
-            edition_id: edition.id,
-            moved_from,
-        }))
+        Ok(category.map(|category| Category { category, edition_id: edition.id, moved_from }))
     }
 }
 

@@ -26,11 +26,7 @@ pub struct CategoryNameInput {
 impl From<CategoryNameInput> for NameInput {
     fn from(input: CategoryNameInput) -> Self {
         let locale = canonical_locale(&input.locale).unwrap_or(input.locale);
-        Self {
-            locale,
-            name: input.name,
-            slug: input.slug,
-        }
+        Self { locale, name: input.name, slug: input.slug }
     }
 }
 
@@ -193,10 +189,7 @@ impl CategoryMutation {
             Some(created) => category::by_id(ctx, created.id).await?,
             None => None,
         };
-        Ok(Some(CategoryCreatePayload {
-            category,
-            user_errors,
-        }))
+        Ok(Some(CategoryCreatePayload { category, user_errors }))
     }
 
     /// Renames a category or changes its place among its siblings; an old slug leads to the new one.
@@ -218,10 +211,7 @@ impl CategoryMutation {
             Some(updated) => category::by_id(ctx, updated.id).await?,
             None => None,
         };
-        Ok(Some(CategoryUpdatePayload {
-            category,
-            user_errors,
-        }))
+        Ok(Some(CategoryUpdatePayload { category, user_errors }))
     }
 
     /// Hangs a category, with all below it, under another. For admins.
@@ -242,10 +232,7 @@ impl CategoryMutation {
             Some(moved) => category::by_id(ctx, moved.id).await?,
             None => None,
         };
-        Ok(Some(CategoryMovePayload {
-            category,
-            user_errors,
-        }))
+        Ok(Some(CategoryMovePayload { category, user_errors }))
     }
 
     /// Deletes a category. One with articles, subcategories or subscribed readers goes only with a
@@ -266,10 +253,6 @@ impl CategoryMutation {
             _ => None,
         };
         let deleted_id = deleted.map(|id| ids::encode(Kind::Category, id));
-        Ok(Some(CategoryDeletePayload {
-            deleted_id,
-            replacement,
-            user_errors,
-        }))
+        Ok(Some(CategoryDeletePayload { deleted_id, replacement, user_errors }))
     }
 }

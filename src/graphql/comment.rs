@@ -124,11 +124,7 @@ impl Comment {
         #[graphql(desc = "Which come first.", default_with = "CommentOrder::Oldest")]
         order_by: CommentOrder,
     ) -> Result<Connection<Cursor, Comment>, Error> {
-        let page = PageArgs {
-            first,
-            after,
-            ..PageArgs::default()
-        };
+        let page = PageArgs { first, after, ..PageArgs::default() };
         comments(ctx, Thread::Comment(self.0.id), order_by, page).await
     }
 }
@@ -147,14 +143,7 @@ pub(super) async fn comments(
     } else {
         storage::comment::page(ctx.app()?.db.connection(), thread, order.into(), &request).await?
     };
-    Ok(connection(
-        found,
-        |comment| Cursor {
-            at: comment.created_at,
-            id: comment.id,
-        },
-        Comment,
-    ))
+    Ok(connection(found, |comment| Cursor { at: comment.created_at, id: comment.id }, Comment))
 }
 
 /// Whether the viewer may see a comment.
@@ -168,14 +157,9 @@ pub(super) async fn by_id(ctx: &Context<'_>, id: uuid::Uuid) -> Result<Option<Co
     let Some(comment) = ctx.loaders()?.load(CommentKey(id)).await? else {
         return Ok(None);
     };
-    let article = ctx
-        .loaders()?
-        .load(ArticleKey(comment.article_id, ctx.visibility()))
-        .await?;
+    let article = ctx.loaders()?.load(ArticleKey(comment.article_id, ctx.visibility())).await?;
     let may_read = article.is_some() || ctx.viewer().may(Permission::ModerateComments);
-    Ok(Some(comment)
-        .filter(|comment| may_read && is_visible(ctx, comment))
-        .map(Comment))
+    Ok(Some(comment).filter(|comment| may_read && is_visible(ctx, comment)).map(Comment))
 }
 
 /// What a guest writes.
@@ -257,17 +241,12 @@ impl CommentMutation {
         ctx.limit(Limited::Comment)?;
         let (created, user_errors) = settle(create_comment(ctx.app()?, input).await)?;
         let (comment, edit_token) = match created {
-            Some(created) => (
-                Some(Comment(created.comment)),
-                Some(created.edit_token.reveal().to_owned()),
-            ),
+            Some(created) => {
+                (Some(Comment(created.comment)), Some(created.edit_token.reveal().to_owned()))
+            }
             None => (None, None),
         };
-        Ok(Some(CommentCreatePayload {
-            comment,
-            edit_token,
-            user_errors,
-        }))
+        Ok(Some(CommentCreatePayload { comment, edit_token, user_errors }))
     }
 
     /// Rules on a comment: APPROVED shows it, any other state hides it. For moderators.
@@ -280,9 +259,6 @@ impl CommentMutation {
         let id = ids::of(Kind::Comment, &id);
         let ruled = moderate_comment(ctx.app()?, ctx.viewer(), id, state.into()).await;
         let (comment, user_errors) = settle(ruled)?;
-        Ok(Some(CommentModeratePayload {
-            comment: comment.map(Comment),
-            user_errors,
-        }))
+        Ok(Some(CommentModeratePayload { comment: comment.map(Comment), user_errors }))
     }
 }

@@ -57,15 +57,12 @@ impl KhabarContext for Context<'_> {
     }
 
     fn require(&self, permission: Permission) -> Result<(), Error> {
-        self.viewer()
-            .check(permission)
-            .map_err(|denied| match denied {
-                Denied::Unauthenticated => error(
-                    "UNAUTHENTICATED",
-                    "sign in first: send Authorization: Bearer …",
-                ),
-                Denied::Forbidden => error("FORBIDDEN", "your roles do not permit this"),
-            })
+        self.viewer().check(permission).map_err(|denied| match denied {
+            Denied::Unauthenticated => {
+                error("UNAUTHENTICATED", "sign in first: send Authorization: Bearer …")
+            }
+            Denied::Forbidden => error("FORBIDDEN", "your roles do not permit this"),
+        })
     }
 
     fn limit(&self, what: Limited) -> Result<(), Error> {
@@ -73,10 +70,7 @@ impl KhabarContext for Context<'_> {
         let Some(address) = self.data_opt::<ClientAddress>() else {
             return Ok(());
         };
-        self.app()?
-            .limits
-            .check(what, *address)
-            .map_err(rate_limited)
+        self.app()?.limits.check(what, *address).map_err(rate_limited)
     }
 
     fn public_url(&self) -> Result<&Url, Error> {

@@ -218,9 +218,6 @@ impl EditionMutation {
             place,
         };
         let (edition, user_errors) = settle(create_edition(ctx.app()?, ctx.viewer(), input).await)?;
-        Ok(Some(EditionCreatePayload {
-            edition: edition.map(Edition),
-            user_errors,
-        }))
+        Ok(Some(EditionCreatePayload { edition: edition.map(Edition), user_errors }))
     }
 }

@@ -1,6 +1,7 @@
 //! Errors as clients see them: userErrors in payloads, codes at the top level, and nothing of the
 //! inside anywhere.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,10 +39,9 @@ where
         Err(Failure::Rejected(rejections)) => {
             Ok((None, rejections.into_iter().map(U::from).collect()))
         }
-        Err(Failure::Unauthenticated) => Err(error(
-            "UNAUTHENTICATED",
-            "sign in first: send Authorization: Bearer …",
-        )),
+        Err(Failure::Unauthenticated) => {
+            Err(error("UNAUTHENTICATED", "sign in first: send Authorization: Bearer …"))
+        }
         Err(Failure::Forbidden) => Err(error("FORBIDDEN", "your roles do not permit this")),
         Err(Failure::NotFound) => Err(error("NOT_FOUND", "there is no such thing")),
         Err(Failure::RateLimited { retry_after }) => Err(rate_limited(retry_after)),
@@ -79,9 +79,7 @@ impl Extension for Boundary {
         next: NextExecute<'_>,
     ) -> Response {
         let mut response = next.run(ctx, operation_name).await;
-        let request_id = ctx
-            .data_opt::<RequestId>()
-            .map_or("none", |id| id.0.as_str());
+        let request_id = ctx.data_opt::<RequestId>().map_or("none", |id| id.0.as_str());
         for error in &mut response.errors {
             hide(error, request_id);
         }
@@ -140,3 +138,10 @@ macro_rules! user_errors {
     };
 }
 pub(super) use user_errors;
+
+/// For actions that reject nothing.
+impl From<Rejection<Infallible>> for Infallible {
+    fn from(rejection: Rejection<Infallible>) -> Self {
+        rejection.code
+    }
+}

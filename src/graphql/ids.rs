@@ -54,9 +54,7 @@ impl Kind {
 
 /// The global id of a thing.
 pub fn encode(kind: Kind, id: Uuid) -> ID {
-    URL_SAFE_NO_PAD
-        .encode(format!("{}:{}", kind.name(), id.simple()))
-        .into()
+    URL_SAFE_NO_PAD.encode(format!("{}:{}", kind.name(), id.simple())).into()
 }
 
 /// What a global id is of, if it is one.
@@ -70,9 +68,7 @@ pub fn decode(id: &ID) -> Option<(Kind, Uuid)> {
 /// The id of a thing of this kind. Any other text gives the nil id, which nothing has: an id that
 /// is malformed and one of something that does not exist are answered alike.
 pub fn of(kind: Kind, id: &ID) -> Uuid {
-    decode(id)
-        .filter(|(found, _)| *found == kind)
-        .map_or(Uuid::nil(), |(_, uuid)| uuid)
+    decode(id).filter(|(found, _)| *found == kind).map_or(Uuid::nil(), |(_, uuid)| uuid)
 }
 
 #[cfg(test)]

@@ -45,17 +45,12 @@ impl Extension for Budget {
 
 /// Fails with the first limit that the document goes beyond.
 pub fn check(document: &ExecutableDocument) -> ServerResult<()> {
-    let mut measure = Measure {
-        document,
-        fragments: HashMap::new(),
-    };
+    let mut measure = Measure { document, fragments: HashMap::new() };
     let mut total = Cost::default();
     for (_, operation) in document.operations.iter() {
         let selection = &operation.node.selection_set.node;
         total = total.and(measure.selection(selection));
-        total.directives = total
-            .directives
-            .saturating_add(operation.node.directives.len() as u64);
+        total.directives = total.directives.saturating_add(operation.node.directives.len() as u64);
         let is_mutation =
             operation.node.ty == async_graphql::parser::types::OperationType::Mutation;
         if is_mutation && selection.items.len() > MAX_MUTATIONS {
@@ -84,10 +79,7 @@ fn too_costly(what: &str, cost: u64, limit: u64) -> ServerError {
     );
     let error = async_graphql::Error::new(message)
         .extend_with(|_, extensions| extensions.set("code", "DOCUMENT_TOO_COSTLY"));
-    ServerError {
-        extensions: error.extensions,
-        ..ServerError::new(error.message, None)
-    }
+    ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,9 +108,7 @@ struct Measure<'a> {
 
 impl<'a> Measure<'a> {
     fn selection(&mut self, set: &'a SelectionSet) -> Cost {
-        set.items.iter().fold(Cost::default(), |cost, item| {
-            cost.and(self.item(&item.node))
-        })
+        set.items.iter().fold(Cost::default(), |cost, item| cost.and(self.item(&item.node)))
     }
 
     fn item(&mut self, item: &'a Selection) -> Cost {
@@ -132,19 +122,14 @@ impl<'a> Measure<'a> {
                 };
                 (cost, field.node.directives.len())
             }
-            Selection::InlineFragment(inline) => (
-                self.selection(&inline.node.selection_set.node),
-                inline.node.directives.len(),
-            ),
-            Selection::FragmentSpread(spread) => (
-                self.fragment(&spread.node.fragment_name.node),
-                spread.node.directives.len(),
-            ),
+            Selection::InlineFragment(inline) => {
+                (self.selection(&inline.node.selection_set.node), inline.node.directives.len())
+            }
+            Selection::FragmentSpread(spread) => {
+                (self.fragment(&spread.node.fragment_name.node), spread.node.directives.len())
+            }
         };
-        Cost {
-            directives: cost.directives.saturating_add(directives as u64),
-            ..cost
-        }
+        Cost { directives: cost.directives.saturating_add(directives as u64), ..cost }
     }
 
     fn fragment(&mut self, name: &'a Name) -> Cost {
@@ -179,11 +164,7 @@ mod tests {
         }
         query.push_str(" fragment F6 on Query { __typename }");
         assert!(query.len() < 1_200);
-        assert!(
-            refusal(&query).contains("64000000 fields"),
-            "{}",
-            refusal(&query)
-        );
+        assert!(refusal(&query).contains("64000000 fields"), "{}", refusal(&query));
     }
 
     #[test]
@@ -194,11 +175,7 @@ mod tests {
     #[test]
     fn depth_and_directives_are_bounded() {
         let deep = format!("{}a{}", "{ a ".repeat(21), " }".repeat(21));
-        assert!(
-            refusal(&deep).contains("levels of nesting"),
-            "{}",
-            refusal(&deep)
-        );
+        assert!(refusal(&deep).contains("levels of nesting"), "{}", refusal(&deep));
         assert!(
             refusal(&format!("{{ a {} }}", "@skip(if: true) ".repeat(101))).contains("directives")
         );

@@ -40,7 +40,9 @@ pub struct CommentCreatedEvent {
 #[derive(Default)]
 pub struct LiveSubscription;
 
-#[Subscription]
+/// What open pages hear of, over graphql-transport-ws or server-sent events. Each event carries an
+/// `eventId`: whoever connects again with the last one misses nothing.
+#[Subscription(name = "Subscription")]
 impl LiveSubscription {
     /// Each story when readers see it for the first time, in the order of publication. One that is
     /// taken back before it could be delivered is left out.
@@ -55,19 +57,14 @@ impl LiveSubscription {
         after: Option<ID>,
     ) -> Result<impl Stream<Item = Result<ArticlePublishedEvent, Error>> + use<>, Error> {
         let edition = edition::by_locale(ctx, &locale).await?;
-        let edition = edition
-            .ok_or_else(|| error("NOT_FOUND", format!("there is no edition {locale}")))?
-            .id;
+        let edition =
+            edition.ok_or_else(|| error("NOT_FOUND", format!("there is no edition {locale}")))?.id;
         let category = category.map(|id| ids::of(Kind::Category, &id));
         let loaders = ctx.loaders()?.clone();
         let events = follow(ctx, after).await?;
         Ok(events.filter_map(move |event| {
             let loaders = loaders.clone();
-            async move {
-                published(&loaders, event, edition, category)
-                    .await
-                    .transpose()
-            }
+            async move { published(&loaders, event, edition, category).await.transpose() }
         }))
     }
 
@@ -84,11 +81,7 @@ impl LiveSubscription {
     ) -> Result<impl Stream<Item = Result<CommentCreatedEvent, Error>> + use<>, Error> {
         let article = ids::of(Kind::Article, &article);
         let loaders = ctx.loaders()?.clone();
-        if loaders
-            .load(ArticleKey(article, Visibility::Published))
-            .await?
-            .is_none()
-        {
+        if loaders.load(ArticleKey(article, Visibility::Published)).await?.is_none() {
             return Err(error("NOT_FOUND", "there is no such article"));
         }
         let events = follow(ctx, after).await?;
@@ -119,22 +112,16 @@ async fn follow(
         }
         None => None,
     };
-    let events = ctx
-        .live()?
-        .follow(after)
-        .await
-        .map_err(|missed| match missed {
-            Missed::Gone(_) => error("EVENT_GONE", missed.to_string()),
-            Missed::Unreadable(cause) => Error::new_with_source(cause),
-        })?;
+    let events = ctx.live()?.follow(after).await.map_err(|missed| match missed {
+        Missed::Gone(_) => error("EVENT_GONE", missed.to_string()),
+        Missed::Unreadable(cause) => Error::new_with_source(cause),
+    })?;
     // After an error nothing more comes: the client resumes from the last event it got.
     let failed = std::sync::atomic::AtomicBool::new(false);
-    Ok(events
-        .map(|event| event.map_err(Error::new_with_source))
-        .take_while(move |event| {
-            let over = failed.swap(event.is_err(), std::sync::atomic::Ordering::Relaxed);
-            future::ready(!over)
-        }))
+    Ok(events.map(|event| event.map_err(Error::new_with_source)).take_while(move |event| {
+        let over = failed.swap(event.is_err(), std::sync::atomic::Ordering::Relaxed);
+        future::ready(!over)
+    }))
 }
 
 async fn published(
@@ -144,12 +131,7 @@ async fn published(
     category: Option<Uuid>,
 ) -> Result<Option<ArticlePublishedEvent>, Error> {
     let event = event?;
-    let Event::ArticlePublished {
-        article_id,
-        edition_id,
-        category_path,
-    } = &event.event
-    else {
+    let Event::ArticlePublished { article_id, edition_id, category_path } = &event.event else {
         return Ok(None);
     };
     let wanted =
@@ -157,9 +139,7 @@ async fn published(
     if !wanted {
         return Ok(None);
     }
-    let article = loaders
-        .load(ArticleKey(*article_id, Visibility::Published))
-        .await?;
+    let article = loaders.load(ArticleKey(*article_id, Visibility::Published)).await?;
     Ok(article.map(|article| ArticlePublishedEvent {
         event_id: event.id.into(),
         article: article.into(),
@@ -172,18 +152,11 @@ async fn commented(
     article: Uuid,
 ) -> Result<Option<CommentCreatedEvent>, Error> {
     let event = event?;
-    let Event::CommentCreated {
-        comment_id,
-        article_id,
-    } = event.event
-    else {
+    let Event::CommentCreated { comment_id, article_id } = event.event else {
         return Ok(None);
     };
     if article_id != article
-        || loaders
-            .load(ArticleKey(article, Visibility::Published))
-            .await?
-            .is_none()
+        || loaders.load(ArticleKey(article, Visibility::Published)).await?.is_none()
     {
         return Ok(None);
     }

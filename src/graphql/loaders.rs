@@ -118,9 +118,7 @@ impl Loader<ArticleKey> for Reader {
         for (visibility, ids) in by_visibility(&keys) {
             let articles = storage::article::by_ids(self.0.connection(), &ids, visibility).await?;
             found.extend(
-                articles
-                    .into_iter()
-                    .map(|article| (ArticleKey(article.id, visibility), article)),
+                articles.into_iter().map(|article| (ArticleKey(article.id, visibility), article)),
             );
         }
         Ok(found)
@@ -160,11 +158,7 @@ impl Loader<AuthorsKey> for Reader {
     ) -> Result<HashMap<AuthorsKey, Vec<Author>>, Arc<DbErr>> {
         let pairs =
             storage::author::of_articles(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(group(
-            pairs
-                .into_iter()
-                .map(|(article, author)| (AuthorsKey(article), author)),
-        ))
+        Ok(group(pairs.into_iter().map(|(article, author)| (AuthorsKey(article), author))))
     }
 }
 
@@ -174,11 +168,7 @@ impl Loader<TagsKey> for Reader {
 
     async fn load(&self, keys: &[TagsKey]) -> Result<HashMap<TagsKey, Vec<Tag>>, Arc<DbErr>> {
         let pairs = storage::tag::of_articles(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(group(
-            pairs
-                .into_iter()
-                .map(|(article, tag)| (TagsKey(article), tag)),
-        ))
+        Ok(group(pairs.into_iter().map(|(article, tag)| (TagsKey(article), tag))))
     }
 }
 
@@ -188,10 +178,7 @@ impl Loader<AuthorKey> for Reader {
 
     async fn load(&self, keys: &[AuthorKey]) -> Result<HashMap<AuthorKey, Author>, Arc<DbErr>> {
         let found = storage::author::by_ids(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(found
-            .into_iter()
-            .map(|author| (AuthorKey(author.id), author))
-            .collect())
+        Ok(found.into_iter().map(|author| (AuthorKey(author.id), author)).collect())
     }
 }
 
@@ -211,10 +198,7 @@ impl Loader<EditionKey> for Reader {
 
     async fn load(&self, keys: &[EditionKey]) -> Result<HashMap<EditionKey, Edition>, Arc<DbErr>> {
         let found = storage::edition::by_ids(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(found
-            .into_iter()
-            .map(|edition| (EditionKey(edition.id), edition))
-            .collect())
+        Ok(found.into_iter().map(|edition| (EditionKey(edition.id), edition)).collect())
     }
 }
 
@@ -227,10 +211,7 @@ impl Loader<CategoryKey> for Reader {
         keys: &[CategoryKey],
     ) -> Result<HashMap<CategoryKey, Category>, Arc<DbErr>> {
         let found = storage::category::by_ids(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(found
-            .into_iter()
-            .map(|category| (CategoryKey(category.id), category))
-            .collect())
+        Ok(found.into_iter().map(|category| (CategoryKey(category.id), category)).collect())
     }
 }
 
@@ -243,11 +224,7 @@ impl Loader<CategoryNamesKey> for Reader {
         keys: &[CategoryNamesKey],
     ) -> Result<HashMap<CategoryNamesKey, Vec<CategoryName>>, Arc<DbErr>> {
         let names = storage::category::names(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(group(
-            names
-                .into_iter()
-                .map(|name| (CategoryNamesKey(name.category_id), name)),
-        ))
+        Ok(group(names.into_iter().map(|name| (CategoryNamesKey(name.category_id), name))))
     }
 }
 
@@ -261,9 +238,11 @@ impl Loader<CategoryChildrenKey> for Reader {
     ) -> Result<HashMap<CategoryChildrenKey, Vec<Category>>, Arc<DbErr>> {
         let children =
             storage::category::children(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(group(children.into_iter().filter_map(|child| {
-            Some((CategoryChildrenKey(child.parent_id?), child))
-        })))
+        Ok(group(
+            children
+                .into_iter()
+                .filter_map(|child| Some((CategoryChildrenKey(child.parent_id?), child))),
+        ))
     }
 }
 
@@ -279,15 +258,10 @@ impl Loader<CategoryAncestorsKey> for Reader {
             storage::category::ancestors(self.0.connection(), &ids(keys, |key| key.0)).await?;
         let above: Vec<Uuid> = pairs.iter().map(|(_, ancestor)| *ancestor).collect();
         let found = storage::category::by_ids(self.0.connection(), &above).await?;
-        let found: HashMap<Uuid, Category> = found
-            .into_iter()
-            .map(|category| (category.id, category))
-            .collect();
+        let found: HashMap<Uuid, Category> =
+            found.into_iter().map(|category| (category.id, category)).collect();
         let known = pairs.into_iter().filter_map(|(descendant, ancestor)| {
-            Some((
-                CategoryAncestorsKey(descendant),
-                found.get(&ancestor)?.clone(),
-            ))
+            Some((CategoryAncestorsKey(descendant), found.get(&ancestor)?.clone()))
         });
         Ok(group(known))
     }
@@ -299,10 +273,7 @@ impl Loader<CommentKey> for Reader {
 
     async fn load(&self, keys: &[CommentKey]) -> Result<HashMap<CommentKey, Comment>, Arc<DbErr>> {
         let found = storage::comment::by_ids(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        Ok(found
-            .into_iter()
-            .map(|comment| (CommentKey(comment.id), comment))
-            .collect())
+        Ok(found.into_iter().map(|comment| (CommentKey(comment.id), comment)).collect())
     }
 }
 
@@ -316,16 +287,14 @@ impl Loader<CommentPageKey> for Reader {
     ) -> Result<HashMap<CommentPageKey, Page<Comment>>, Arc<DbErr>> {
         let mut found = HashMap::new();
         let alike = group(
-            keys.iter()
-                .map(|CommentPageKey(thread, order, limit)| ((*order, *limit), *thread)),
+            keys.iter().map(|CommentPageKey(thread, order, limit)| ((*order, *limit), *thread)),
         );
         for ((order, limit), threads) in alike {
             let rows =
                 storage::comment::first_pages(self.0.connection(), &threads, order, limit).await?;
             let mut by_thread = group(rows.into_iter().map(|comment| {
-                let thread = comment
-                    .parent_id
-                    .map_or(Thread::Article(comment.article_id), Thread::Comment);
+                let thread =
+                    comment.parent_id.map_or(Thread::Article(comment.article_id), Thread::Comment);
                 (thread, comment)
             }));
             for thread in threads {

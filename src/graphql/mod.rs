@@ -15,6 +15,7 @@ mod live;
 mod loaders;
 mod node;
 mod paging;
+mod staff;
 
 use async_graphql::{MergedObject, Schema as GraphqlSchema};
 
@@ -28,6 +29,7 @@ pub struct Query(
     category::CategoryQuery,
     edition::EditionQuery,
     node::NodeQuery,
+    staff::StaffQuery,
 );
 
 /// What can be changed. Each field answers with a payload whose `userErrors` say what is wrong with
@@ -38,6 +40,7 @@ pub struct Mutation(
     category_mutation::CategoryMutation,
     comment::CommentMutation,
     edition::EditionMutation,
+    staff::StaffMutation,
 );
 
 /// The schema with everything resolvers need.
@@ -45,25 +48,21 @@ pub type Schema = GraphqlSchema<Query, Mutation, live::LiveSubscription>;
 
 /// Builds the schema over an application and its event feed.
 pub fn build(app: &App, live: Live) -> Schema {
-    GraphqlSchema::build(
-        Query::default(),
-        Mutation::default(),
-        live::LiveSubscription,
-    )
-    .data(loaders::Loaders::new(app.db.clone()))
-    .data(app.clone())
-    .data(live)
-    .extension(limits::Budget)
-    .extension(errors::Boundary)
-    .finish()
+    GraphqlSchema::build(Query::default(), Mutation::default(), live::LiveSubscription)
+        .data(loaders::Loaders::new(app.db.clone()))
+        .data(app.clone())
+        .data(live)
+        .extension(limits::Budget)
+        .extension(errors::Boundary)
+        .finish()
 }
 
 /// The schema in the definition language, as it is committed in `schema/schema.graphql`.
 pub fn sdl() -> String {
-    let schema = GraphqlSchema::build(
-        Query::default(),
-        Mutation::default(),
-        live::LiveSubscription,
-    );
-    schema.finish().sdl()
+    bare().sdl()
+}
+
+/// The schema without an application behind it: enough to describe itself and to refuse documents.
+pub fn bare() -> Schema {
+    GraphqlSchema::build(Query::default(), Mutation::default(), live::LiveSubscription).finish()
 }

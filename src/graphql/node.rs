@@ -47,10 +47,7 @@ impl NodeQuery {
     /// Whatever has these ids, in their order, null where nothing has; at most 100.
     async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Result<Vec<Option<Node>>, Error> {
         if ids.len() > MAX_NODES {
-            let message = format!(
-                "{} ids were given; at most {MAX_NODES} are allowed",
-                ids.len()
-            );
+            let message = format!("{} ids were given; at most {MAX_NODES} are allowed", ids.len());
             return Err(error("BAD_USER_INPUT", message));
         }
         futures_util::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
@@ -67,18 +64,13 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             let article = loaders.load(ArticleKey(id, ctx.visibility())).await?;
             article.map(|article| Node::Article(article.into()))
         }
-        Kind::Author => loaders
-            .load(AuthorKey(id))
-            .await?
-            .map(|author| Node::Author(Author(author))),
-        Kind::Tag => loaders
-            .load(TagKey(id))
-            .await?
-            .map(|tag| Node::Tag(Tag(tag))),
-        Kind::Edition => loaders
-            .load(EditionKey(id))
-            .await?
-            .map(|edition| Node::Edition(Edition(edition))),
+        Kind::Author => {
+            loaders.load(AuthorKey(id)).await?.map(|author| Node::Author(Author(author)))
+        }
+        Kind::Tag => loaders.load(TagKey(id)).await?.map(|tag| Node::Tag(Tag(tag))),
+        Kind::Edition => {
+            loaders.load(EditionKey(id)).await?.map(|edition| Node::Edition(Edition(edition)))
+        }
         Kind::Category => category::by_id(ctx, id).await?.map(Node::Category),
         Kind::Comment => comment::by_id(ctx, id).await?.map(Node::Comment),
         Kind::Alert | Kind::User => None,

@@ -31,20 +31,9 @@ impl PageArgs {
             (None, Some(last)) => (page_size("last", last)?, true),
             (None, None) => (DEFAULT_PAGE, false),
         };
-        let after = self
-            .after
-            .map(|cursor| decode("after", &cursor))
-            .transpose()?;
-        let before = self
-            .before
-            .map(|cursor| decode("before", &cursor))
-            .transpose()?;
-        Ok(PageRequest {
-            limit,
-            after,
-            before,
-            from_end,
-        })
+        let after = self.after.map(|cursor| decode("after", &cursor)).transpose()?;
+        let before = self.before.map(|cursor| decode("before", &cursor)).transpose()?;
+        Ok(PageRequest { limit, after, before, from_end })
     }
 }
 
@@ -78,18 +67,12 @@ fn page_size(name: &str, size: i32) -> Result<u32, Error> {
     u32::try_from(size)
         .ok()
         .filter(|size| (1..=MAX_PAGE).contains(size))
-        .ok_or_else(|| {
-            bad(format!(
-                "{name} is {size}; it must lie between 1 and {MAX_PAGE}"
-            ))
-        })
+        .ok_or_else(|| bad(format!("{name} is {size}; it must lie between 1 and {MAX_PAGE}")))
 }
 
 fn decode(name: &str, cursor: &str) -> Result<Cursor, Error> {
     Cursor::decode(cursor).ok_or_else(|| {
-        bad(format!(
-            "{name} is no cursor; pass one as it came in an edge or in pageInfo"
-        ))
+        bad(format!("{name} is no cursor; pass one as it came in an edge or in pageInfo"))
     })
 }
 
@@ -105,45 +88,19 @@ mod tests {
     fn sizes_are_bounded() {
         for size in [0, -1, 101, i32::MAX, i32::MIN] {
             assert!(
-                PageArgs {
-                    first: Some(size),
-                    ..PageArgs::default()
-                }
-                .parse()
-                .is_err(),
+                PageArgs { first: Some(size), ..PageArgs::default() }.parse().is_err(),
                 "{size}"
             );
         }
         assert_eq!(PageArgs::default().parse().unwrap(), PageRequest::first(20));
-        assert!(
-            PageArgs {
-                last: Some(3),
-                ..PageArgs::default()
-            }
-            .parse()
-            .unwrap()
-            .from_end
-        );
-        assert!(
-            PageArgs {
-                first: Some(1),
-                last: Some(1),
-                ..PageArgs::default()
-            }
-            .parse()
-            .is_err()
-        );
+        assert!(PageArgs { last: Some(3), ..PageArgs::default() }.parse().unwrap().from_end);
+        assert!(PageArgs { first: Some(1), last: Some(1), ..PageArgs::default() }.parse().is_err());
     }
 
     #[test]
     fn foreign_cursors_are_refused() {
         assert!(
-            PageArgs {
-                after: Some("MTA=".to_owned()),
-                ..PageArgs::default()
-            }
-            .parse()
-            .is_err()
+            PageArgs { after: Some("MTA=".to_owned()), ..PageArgs::default() }.parse().is_err()
         );
     }
 }

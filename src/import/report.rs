@@ -27,9 +27,7 @@ impl Tally {
 
     /// Reasons with their counts, in the alphabet's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.0
-            .iter()
-            .map(|(reason, count)| (reason.as_str(), *count))
+        self.0.iter().map(|(reason, count)| (reason.as_str(), *count))
     }
 }
 
@@ -101,9 +99,7 @@ mod tests {
         report.articles.taken = 3;
         report.articles.left_out.add("pages");
         report.articles.left_out.add("pages");
-        report
-            .changed
-            .add("kept as drafts: protected by a password");
+        report.changed.add("kept as drafts: protected by a password");
         assert_eq!(report.articles.total(), 5);
         assert_eq!(
             report.to_string(),

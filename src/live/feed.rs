@@ -84,14 +84,8 @@ impl Live {
 
     async fn check_kept(&self, id: EventId) -> Result<(), Missed> {
         let newest = storage::event::newest_id(self.db.connection()).await?;
-        let oldest = storage::event::oldest_id(self.db.connection())
-            .await?
-            .unwrap_or(newest);
-        if (oldest - 1..=newest).contains(&id) {
-            Ok(())
-        } else {
-            Err(Missed::Gone(id))
-        }
+        let oldest = storage::event::oldest_id(self.db.connection()).await?.unwrap_or(newest);
+        if (oldest - 1..=newest).contains(&id) { Ok(()) } else { Err(Missed::Gone(id)) }
     }
 }
 

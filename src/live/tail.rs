@@ -34,12 +34,7 @@ impl Tail {
         let committed = db.committed();
         let newest = storage::event::newest_id(db.connection()).await?;
         let live = Live::new(db.clone(), newest);
-        Ok(Self {
-            db: db.clone(),
-            live,
-            committed,
-            healthy: Arc::new(AtomicBool::new(true)),
-        })
+        Ok(Self { db: db.clone(), live, committed, healthy: Arc::new(AtomicBool::new(true)) })
     }
 
     /// The feed that this tail fills.

@@ -60,13 +60,7 @@ pub async fn by_ids(
     visibility: Visibility,
 ) -> Result<Vec<Article>, DbErr> {
     let found = select(visibility).filter(article::COLUMN.id.is_in(ids.iter().copied()));
-    found
-        .into_model::<Row>()
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(Article::try_from)
-        .collect()
+    found.into_model::<Row>().all(connection).await?.into_iter().map(Article::try_from).collect()
 }
 
 /// The article with this id, if the viewer may see it.
@@ -85,12 +79,7 @@ pub async fn with_latest_text(
 ) -> Result<Option<Article>, DbErr> {
     let latest = Expr::col((article::Entity, article::Column::LatestRevisionId));
     let found = select_text(latest).filter(article::COLUMN.id.eq(id));
-    found
-        .into_model::<Row>()
-        .one(connection)
-        .await?
-        .map(Article::try_from)
-        .transpose()
+    found.into_model::<Row>().one(connection).await?.map(Article::try_from).transpose()
 }
 
 /// The article with this slug in an edition, if the viewer may see it.
@@ -103,12 +92,7 @@ pub async fn by_slug(
     let found = select(visibility)
         .filter(article::COLUMN.edition_id.eq(edition_id))
         .filter(article::COLUMN.slug.eq(slug));
-    found
-        .into_model::<Row>()
-        .one(connection)
-        .await?
-        .map(Article::try_from)
-        .transpose()
+    found.into_model::<Row>().one(connection).await?.map(Article::try_from).transpose()
 }
 
 /// The articles of these translation groups that the viewer may see.
@@ -118,20 +102,10 @@ pub async fn by_translation_groups(
     visibility: Visibility,
 ) -> Result<Vec<Article>, DbErr> {
     let found = select(visibility)
-        .filter(
-            article::COLUMN
-                .translation_group_id
-                .is_in(groups.iter().copied()),
-        )
+        .filter(article::COLUMN.translation_group_id.is_in(groups.iter().copied()))
         .order_by_asc(article::COLUMN.created_at)
         .order_by_asc(article::COLUMN.id);
-    found
-        .into_model::<Row>()
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(Article::try_from)
-        .collect()
+    found.into_model::<Row>().all(connection).await?.into_iter().map(Article::try_from).collect()
 }
 
 /// A page of a list.
@@ -149,16 +123,10 @@ pub async fn page(
         }
         ArticleOrder::UpdatedAt(order) => (article::Column::UpdatedAt, order),
     };
-    let key = (
-        (article::Entity, column),
-        (article::Entity, article::Column::Id),
-    );
+    let key = ((article::Entity, column), (article::Entity, article::Column::Id));
     keyset::restrict(QuerySelect::query(&mut select), key, order, request);
     let rows = select.into_model::<Row>().all(connection).await?;
-    let articles = rows
-        .into_iter()
-        .map(Article::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let articles = rows.into_iter().map(Article::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_rows(articles, request))
 }
 
@@ -175,12 +143,7 @@ pub async fn taken_slugs(
     if let Some(id) = except {
         find = find.filter(article::COLUMN.id.ne(id));
     }
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(|row| row.slug)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(|row| row.slug).collect())
 }
 
 /// Joins each article with the revision that shows: the published one, else the latest.
@@ -200,10 +163,7 @@ fn select(visibility: Visibility) -> Select<article::Entity> {
 
 fn select_text(revision_id: Expr) -> Select<article::Entity> {
     let mut select = article::Entity::find()
-        .column_as(
-            Expr::col((revision::Entity, revision::Column::Id)),
-            "revision_id",
-        )
+        .column_as(Expr::col((revision::Entity, revision::Column::Id)), "revision_id")
         .columns([
             revision::Column::Headline,
             revision::Column::Subheadline,
@@ -224,11 +184,8 @@ fn restrict(
     mut select: Select<article::Entity>,
     filter: &ArticleFilter,
 ) -> Select<article::Entity> {
-    select = select.filter(
-        article::COLUMN
-            .state
-            .is_in(filter.states.iter().map(|state| state.as_str())),
-    );
+    select = select
+        .filter(article::COLUMN.state.is_in(filter.states.iter().map(|state| state.as_str())));
     if let Some(id) = filter.edition_id {
         select = select.filter(article::COLUMN.edition_id.eq(id));
     }
@@ -299,10 +256,7 @@ impl TryFrom<Row> for Article {
     type Error = DbErr;
 
     fn try_from(row: Row) -> Result<Self, DbErr> {
-        let image = row.image_url.map(|url| Image {
-            url,
-            alt: row.image_alt.unwrap_or_default(),
-        });
+        let image = row.image_url.map(|url| Image { url, alt: row.image_alt.unwrap_or_default() });
         Ok(Self {
             id: row.id,
             edition_id: row.edition_id,
@@ -317,10 +271,7 @@ impl TryFrom<Row> for Article {
             text: ArticleText {
                 headline: row.headline,
                 subheadline: row.subheadline,
-                dateline: Dateline {
-                    source: row.dateline_source,
-                    place: row.dateline_place,
-                },
+                dateline: Dateline { source: row.dateline_source, place: row.dateline_place },
                 body: Body::from_json(&row.body).map_err(|error| DbErr::Json(error.to_string()))?,
                 excerpt: row.excerpt,
                 image,

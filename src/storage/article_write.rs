@@ -46,17 +46,9 @@ pub async fn insert(
         updated_at: Set(article.updated_at),
         published_at: Set(article.published_at),
     };
-    article::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
-    insert_revision(
-        connection,
-        (article.id, article.latest_revision_id),
-        1,
-        &article.text,
-        saved,
-    )
-    .await
+    article::Entity::insert(row).exec_without_returning(connection).await?;
+    insert_revision(connection, (article.id, article.latest_revision_id), 1, &article.text, saved)
+        .await
 }
 
 /// Saves a new text as the latest revision of an article. What readers see stays.
@@ -107,10 +99,7 @@ pub async fn lock(
     connection: &impl ConnectionTrait,
     id: Uuid,
 ) -> Result<Option<Option<Uuid>>, DbErr> {
-    let row = article::Entity::find_by_id(id)
-        .lock_exclusive()
-        .one(connection)
-        .await?;
+    let row = article::Entity::find_by_id(id).lock_exclusive().one(connection).await?;
     Ok(row.map(|row| row.published_revision_id))
 }
 
@@ -121,10 +110,7 @@ pub async fn add_comments(
     by: i32,
 ) -> Result<(), DbErr> {
     article::Entity::update_many()
-        .col_expr(
-            article::Column::CommentCount,
-            Expr::col(article::Column::CommentCount).add(by),
-        )
+        .col_expr(article::Column::CommentCount, Expr::col(article::Column::CommentCount).add(by))
         .filter(article::COLUMN.id.eq(id))
         .exec(connection)
         .await?;
@@ -147,10 +133,7 @@ async fn insert_revision(
         subheadline: Set(text.subheadline.clone()),
         dateline_source: Set(text.dateline.source.clone()),
         dateline_place: Set(text.dateline.place.clone()),
-        body: Set(text
-            .body
-            .to_json()
-            .map_err(|error| DbErr::Json(error.to_string()))?),
+        body: Set(text.body.to_json().map_err(|error| DbErr::Json(error.to_string()))?),
         excerpt: Set(text.excerpt.clone()),
         image_url: Set(text.image.as_ref().map(|image| image.url.clone())),
         image_alt: Set(text.image.as_ref().map(|image| image.alt.clone())),
@@ -158,8 +141,6 @@ async fn insert_revision(
         created_by: Set(saved.by),
         created_at: Set(saved.at),
     };
-    revision::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    revision::Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }

@@ -11,12 +11,7 @@ use crate::domain::clock::{Clock, Timestamp};
 /// The authors with these ids, in no order.
 pub async fn by_ids(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Author>, DbErr> {
     let find = author::Entity::find().filter(author::COLUMN.id.is_in(ids.iter().copied()));
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(from_row).collect())
 }
 
 /// Pairs (article, author) for these articles, each article's authors in order.
@@ -25,18 +20,13 @@ pub async fn of_articles(
     articles: &[Uuid],
 ) -> Result<Vec<(Uuid, Author)>, DbErr> {
     let rows = article_author::Entity::find()
-        .filter(
-            article_author::COLUMN
-                .article_id
-                .is_in(articles.iter().copied()),
-        )
+        .filter(article_author::COLUMN.article_id.is_in(articles.iter().copied()))
         .order_by_asc(article_author::COLUMN.position)
         .find_also_related(author::Entity)
         .all(connection)
         .await?;
-    let known = rows
-        .into_iter()
-        .filter_map(|(link, author)| Some((link.article_id, from_row(author?))));
+    let known =
+        rows.into_iter().filter_map(|(link, author)| Some((link.article_id, from_row(author?))));
     Ok(known.collect())
 }
 
@@ -58,9 +48,7 @@ pub async fn credit(
             author_id: Set(find_or_insert(connection, name, clock.new_id(), now).await?),
             position: Set(position),
         };
-        article_author::Entity::insert(link)
-            .exec_without_returning(connection)
-            .await?;
+        article_author::Entity::insert(link).exec_without_returning(connection).await?;
     }
     Ok(())
 }
@@ -71,31 +59,18 @@ async fn find_or_insert(
     new_id: Uuid,
     now: Timestamp,
 ) -> Result<Uuid, DbErr> {
-    let row = author::ActiveModel {
-        id: Set(new_id),
-        name: Set(name.to_owned()),
-        created_at: Set(now),
-    };
+    let row =
+        author::ActiveModel { id: Set(new_id), name: Set(name.to_owned()), created_at: Set(now) };
     author::Entity::insert(row)
-        .on_conflict(
-            OnConflict::column(author::Column::Name)
-                .do_nothing()
-                .to_owned(),
-        )
+        .on_conflict(OnConflict::column(author::Column::Name).do_nothing().to_owned())
         .exec_without_returning(connection)
         .await?;
-    let found = author::Entity::find()
-        .filter(author::COLUMN.name.eq(name))
-        .one(connection)
-        .await?;
+    let found = author::Entity::find().filter(author::COLUMN.name.eq(name)).one(connection).await?;
     found
         .map(|row| row.id)
         .ok_or_else(|| DbErr::RecordNotFound("an author just written".to_owned()))
 }
 
 fn from_row(row: author::Model) -> Author {
-    Author {
-        id: row.id,
-        name: row.name,
-    }
+    Author { id: row.id, name: row.name }
 }

@@ -19,12 +19,7 @@ pub async fn by_ids(
     ids: &[Uuid],
 ) -> Result<Vec<Category>, DbErr> {
     let find = category::Entity::find().filter(category::COLUMN.id.is_in(ids.iter().copied()));
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(from_row).collect())
 }
 
 /// The whole tree, siblings in their order.
@@ -32,12 +27,7 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Category>, DbE
     let find = category::Entity::find()
         .order_by_asc(category::COLUMN.position)
         .order_by_asc(category::COLUMN.id);
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(from_row).collect())
 }
 
 /// The children of these nodes, siblings in their order.
@@ -49,12 +39,7 @@ pub async fn children(
         .filter(category::COLUMN.parent_id.is_in(parents.iter().copied()))
         .order_by_asc(category::COLUMN.position)
         .order_by_asc(category::COLUMN.id);
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(from_row).collect())
 }
 
 /// What these categories are called, in every edition.
@@ -64,12 +49,7 @@ pub async fn names(
 ) -> Result<Vec<CategoryName>, DbErr> {
     let find = category_name::Entity::find()
         .filter(category_name::COLUMN.category_id.is_in(ids.iter().copied()));
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(name_from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(name_from_row).collect())
 }
 
 /// The category of this slug in an edition.
@@ -103,11 +83,7 @@ pub async fn ancestors(
     ids: &[Uuid],
 ) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
     let find = category_ancestry::Entity::find()
-        .filter(
-            category_ancestry::COLUMN
-                .descendant_id
-                .is_in(ids.iter().copied()),
-        )
+        .filter(category_ancestry::COLUMN.descendant_id.is_in(ids.iter().copied()))
         .filter(category_ancestry::COLUMN.depth.gt(0))
         .order_by_desc(category_ancestry::COLUMN.depth);
     Ok(find
@@ -123,12 +99,7 @@ pub async fn path(connection: &impl ConnectionTrait, id: Uuid) -> Result<Vec<Uui
     let find = category_ancestry::Entity::find()
         .filter(category_ancestry::COLUMN.descendant_id.eq(id))
         .order_by_desc(category_ancestry::COLUMN.depth);
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(|row| row.ancestor_id)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(|row| row.ancestor_id).collect())
 }
 
 /// The node itself and all below it with their distance from it.
@@ -138,12 +109,7 @@ pub async fn subtree(
 ) -> Result<Vec<(Uuid, i32)>, DbErr> {
     let find =
         category_ancestry::Entity::find().filter(category_ancestry::COLUMN.ancestor_id.eq(id));
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(|row| (row.descendant_id, row.depth))
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(|row| (row.descendant_id, row.depth)).collect())
 }
 
 /// The largest position among the children of a node; -1 when there are none.
@@ -177,9 +143,7 @@ pub async fn insert(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    category::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    category::Entity::insert(row).exec_without_returning(connection).await?;
     for name in names {
         put_name(connection, name).await?;
     }
@@ -189,18 +153,14 @@ pub async fn insert(
 /// Sets what a category is called in an edition.
 pub async fn put_name(connection: &impl ConnectionTrait, name: &CategoryName) -> Result<(), DbErr> {
     let key = (name.category_id, name.edition_id);
-    category_name::Entity::delete_by_id(key)
-        .exec(connection)
-        .await?;
+    category_name::Entity::delete_by_id(key).exec(connection).await?;
     let row = category_name::ActiveModel {
         category_id: Set(name.category_id),
         edition_id: Set(name.edition_id),
         name: Set(name.name.clone()),
         slug: Set(name.slug.clone()),
     };
-    category_name::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    category_name::Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }
 
@@ -224,27 +184,17 @@ pub async fn relocate(
     let subtree = subtree(connection, node.id).await?;
     let inside: Vec<Uuid> = subtree.iter().map(|(id, _)| *id).collect();
     category_ancestry::Entity::delete_many()
-        .filter(
-            category_ancestry::COLUMN
-                .descendant_id
-                .is_in(inside.iter().copied()),
-        )
+        .filter(category_ancestry::COLUMN.descendant_id.is_in(inside.iter().copied()))
         .filter(category_ancestry::COLUMN.ancestor_id.is_not_in(inside))
         .exec(connection)
         .await?;
-    let below: Vec<(Uuid, i32)> = subtree
-        .into_iter()
-        .filter(|(id, _)| *id != node.id)
-        .collect();
+    let below: Vec<(Uuid, i32)> = subtree.into_iter().filter(|(id, _)| *id != node.id).collect();
     link_outside(connection, node.parent_id, node.id, &below).await
 }
 
 /// How many articles stand directly in a category.
 pub async fn count_articles(connection: &impl ConnectionTrait, id: Uuid) -> Result<u64, DbErr> {
-    article::Entity::find()
-        .filter(article::COLUMN.category_id.eq(id))
-        .count(connection)
-        .await
+    article::Entity::find().filter(article::COLUMN.category_id.eq(id)).count(connection).await
 }
 
 /// Puts the articles of one category into another.
@@ -254,11 +204,7 @@ pub async fn move_articles(
     to: Uuid,
 ) -> Result<u64, DbErr> {
     let update = article::Entity::update_many().col_expr(article::Column::CategoryId, to.into());
-    Ok(update
-        .filter(article::COLUMN.category_id.eq(from))
-        .exec(connection)
-        .await?
-        .rows_affected)
+    Ok(update.filter(article::COLUMN.category_id.eq(from)).exec(connection).await?.rows_affected)
 }
 
 /// How many push subscriptions have chosen a category.
@@ -318,11 +264,7 @@ pub(super) fn subtree_query(ancestors: &[Uuid]) -> sea_orm::sea_query::SelectSta
     Query::select()
         .column(category_ancestry::Column::DescendantId)
         .from(category_ancestry::Entity)
-        .and_where(
-            category_ancestry::COLUMN
-                .ancestor_id
-                .is_in(ancestors.iter().copied()),
-        )
+        .and_where(category_ancestry::COLUMN.ancestor_id.is_in(ancestors.iter().copied()))
         .to_owned()
 }
 
@@ -338,9 +280,7 @@ async fn link(
             descendant_id: Set(*id),
             depth: Set(0),
         };
-        category_ancestry::Entity::insert(itself)
-            .exec_without_returning(connection)
-            .await?;
+        category_ancestry::Entity::insert(itself).exec_without_returning(connection).await?;
         link_outside(connection, parent_id, *id, &[]).await?;
     }
     Ok(())
@@ -376,11 +316,7 @@ async fn link_outside(
 }
 
 fn from_row(row: category::Model) -> Category {
-    Category {
-        id: row.id,
-        parent_id: row.parent_id,
-        position: row.position,
-    }
+    Category { id: row.id, parent_id: row.parent_id, position: row.position }
 }
 
 fn name_from_row(row: category_name::Model) -> CategoryName {
@@ -399,9 +335,7 @@ pub async fn slug_taken(
     slug: &str,
     except: Option<Uuid>,
 ) -> Result<bool, DbErr> {
-    Ok(id_by_slug(connection, edition_id, slug)
-        .await?
-        .is_some_and(|id| Some(id) != except))
+    Ok(id_by_slug(connection, edition_id, slug).await?.is_some_and(|id| Some(id) != except))
 }
 
 /// Locks a node's row, so that two moves cannot tie the tree into a knot.

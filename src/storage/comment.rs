@@ -26,10 +26,7 @@ pub async fn by_ids(
     connection: &impl ConnectionTrait,
     ids: &[Uuid],
 ) -> Result<Vec<Comment>, DbErr> {
-    let rows = Entity::find()
-        .filter(COLUMN.id.is_in(ids.iter().copied()))
-        .all(connection)
-        .await?;
+    let rows = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).all(connection).await?;
     rows.into_iter().map(from_row).collect()
 }
 
@@ -44,20 +41,12 @@ pub async fn page(
         Thread::Article(id) => COLUMN.article_id.eq(id).and(COLUMN.parent_id.is_null()),
         Thread::Comment(id) => COLUMN.parent_id.eq(id),
     };
-    let mut select = Entity::find()
-        .filter(under)
-        .filter(COLUMN.state.eq(CommentState::Approved.as_str()));
-    let key = (
-        (comment::Entity, Column::CreatedAt),
-        (comment::Entity, Column::Id),
-    );
+    let mut select =
+        Entity::find().filter(under).filter(COLUMN.state.eq(CommentState::Approved.as_str()));
+    let key = ((comment::Entity, Column::CreatedAt), (comment::Entity, Column::Id));
     keyset::restrict(QuerySelect::query(&mut select), key, order, request);
-    let comments = select
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect::<Result<Vec<_>, _>>()?;
+    let comments =
+        select.all(connection).await?.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_rows(comments, request))
 }
 
@@ -76,10 +65,7 @@ pub async fn first_pages(
         Thread::Comment(id) => Some(*id),
         Thread::Article(_) => None,
     });
-    let under_articles = COLUMN
-        .article_id
-        .is_in(articles)
-        .and(COLUMN.parent_id.is_null());
+    let under_articles = COLUMN.article_id.is_in(articles).and(COLUMN.parent_id.is_null());
     let under_comments = COLUMN.parent_id.is_in(comments);
     let direction = match order {
         Order::Ascending => sea_orm::Order::Asc,
@@ -106,12 +92,7 @@ pub async fn first_pages(
     QuerySelect::query(&mut select)
         .order_by(Column::CreatedAt, direction.clone())
         .order_by(Column::Id, direction);
-    select
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect()
+    select.all(connection).await?.into_iter().map(from_row).collect()
 }
 
 /// Adds a comment. Counters are the caller's.
@@ -133,20 +114,13 @@ pub async fn insert(
         created_at: Set(comment.created_at),
         updated_at: Set(comment.created_at),
     };
-    Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }
 
 /// Locks a comment's row until the transaction ends.
 pub async fn lock(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<Comment>, DbErr> {
-    Entity::find_by_id(id)
-        .lock_exclusive()
-        .one(connection)
-        .await?
-        .map(from_row)
-        .transpose()
+    Entity::find_by_id(id).lock_exclusive().one(connection).await?.map(from_row).transpose()
 }
 
 /// Sets whether others see a comment. Counters are the caller's.

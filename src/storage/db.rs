@@ -43,10 +43,7 @@ impl Database {
         let (mut connection, writer) = if is_postgres(url) {
             (open_postgres(url, max_connections).await?, None)
         } else {
-            (
-                open_sqlite(url, max_connections).await?,
-                Some(Arc::new(Semaphore::new(1))),
-            )
+            (open_sqlite(url, max_connections).await?, Some(Arc::new(Semaphore::new(1))))
         };
         let statements = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&statements);
@@ -54,12 +51,7 @@ impl Database {
             counter.fetch_add(1, Ordering::Relaxed);
             metrics::histogram!("khabar_sql_seconds").record(info.elapsed.as_secs_f64());
         });
-        Ok(Self {
-            connection,
-            writer,
-            statements,
-            committed: watch::Sender::new(0),
-        })
+        Ok(Self { connection, writer, statements, committed: watch::Sender::new(0) })
     }
 
     /// The pool, for reads.
@@ -153,16 +145,12 @@ impl Change {
             let backend = self.transaction.get_database_backend();
             if backend == sea_orm::DbBackend::Postgres {
                 let lock = format!("SELECT pg_advisory_xact_lock({EVENT_ORDER_LOCK})");
-                self.transaction
-                    .execute_raw(Statement::from_string(backend, lock))
-                    .await?;
+                self.transaction.execute_raw(Statement::from_string(backend, lock)).await?;
             }
             event::insert_all(&self.transaction, &self.events, self.now).await?;
             if backend == sea_orm::DbBackend::Postgres {
                 let notify = format!("NOTIFY {EVENT_CHANNEL}");
-                self.transaction
-                    .execute_raw(Statement::from_string(backend, notify))
-                    .await?;
+                self.transaction.execute_raw(Statement::from_string(backend, notify)).await?;
             }
         }
         self.transaction.commit().await?;

@@ -23,10 +23,7 @@ pub async fn by_locale(
     connection: &impl ConnectionTrait,
     locale: &str,
 ) -> Result<Option<Edition>, DbErr> {
-    let row = Entity::find()
-        .filter(COLUMN.locale.eq(locale))
-        .one(connection)
-        .await?;
+    let row = Entity::find().filter(COLUMN.locale.eq(locale)).one(connection).await?;
     row.map(from_row).transpose()
 }
 
@@ -35,10 +32,7 @@ pub async fn by_ids(
     connection: &impl ConnectionTrait,
     ids: &[Uuid],
 ) -> Result<Vec<Edition>, DbErr> {
-    let rows = Entity::find()
-        .filter(COLUMN.id.is_in(ids.iter().copied()))
-        .all(connection)
-        .await?;
+    let rows = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).all(connection).await?;
     rows.into_iter().map(from_row).collect()
 }
 
@@ -48,10 +42,7 @@ pub async fn insert(
     edition: &Edition,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let last = Entity::find()
-        .order_by_desc(COLUMN.position)
-        .one(connection)
-        .await?;
+    let last = Entity::find().order_by_desc(COLUMN.position).one(connection).await?;
     let place = edition.place.as_ref();
     let row = ActiveModel {
         id: Set(edition.id),
@@ -65,29 +56,20 @@ pub async fn insert(
         position: Set(last.map_or(0, |row| row.position + 1)),
         created_at: Set(now),
     };
-    Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }
 
 fn from_row(row: Model) -> Result<Edition, DbErr> {
     let place = match (row.place_name, row.latitude, row.longitude) {
-        (Some(name), Some(latitude), Some(longitude)) => Some(Place {
-            name,
-            latitude,
-            longitude,
-        }),
+        (Some(name), Some(latitude), Some(longitude)) => Some(Place { name, latitude, longitude }),
         _ => None,
     };
     Ok(Edition {
         id: row.id,
         direction: Direction::from_word(&row.direction)
             .ok_or_else(|| unreadable("direction", &row.direction))?,
-        time_zone: row
-            .time_zone
-            .parse()
-            .map_err(|_| unreadable("time zone", &row.time_zone))?,
+        time_zone: row.time_zone.parse().map_err(|_| unreadable("time zone", &row.time_zone))?,
         locale: row.locale,
         name: row.name,
         place,

@@ -23,9 +23,7 @@ pub(super) async fn insert_all(
             created_at: Set(now),
             ..Default::default()
         };
-        Entity::insert(row)
-            .exec_without_returning(connection)
-            .await?;
+        Entity::insert(row).exec_without_returning(connection).await?;
     }
     Ok(())
 }
@@ -47,19 +45,13 @@ pub async fn after(
 
 /// The newest event's id; 0 when there has been none.
 pub async fn newest_id(connection: &impl ConnectionTrait) -> Result<EventId, DbErr> {
-    let newest = Entity::find()
-        .order_by_desc(COLUMN.id)
-        .one(connection)
-        .await?;
+    let newest = Entity::find().order_by_desc(COLUMN.id).one(connection).await?;
     Ok(newest.map_or(0, |row| row.id))
 }
 
 /// The oldest event that is kept.
 pub async fn oldest_id(connection: &impl ConnectionTrait) -> Result<Option<EventId>, DbErr> {
-    let oldest = Entity::find()
-        .order_by_asc(COLUMN.id)
-        .one(connection)
-        .await?;
+    let oldest = Entity::find().order_by_asc(COLUMN.id).one(connection).await?;
     Ok(oldest.map(|row| row.id))
 }
 

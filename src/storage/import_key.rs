@@ -47,9 +47,7 @@ pub async fn insert(
         key: Set(key.to_owned()),
         target_id: Set(target_id),
     };
-    Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }
 

@@ -25,8 +25,6 @@ pub(super) async fn insert(
         created_at: Set(now),
         ..Default::default()
     };
-    Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
 }

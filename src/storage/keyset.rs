@@ -19,11 +19,7 @@ pub(super) fn restrict(
             query.and_where(beyond(key(), &cursor, order));
         }
     }
-    let order = if request.from_end {
-        order.reversed()
-    } else {
-        order
-    };
+    let order = if request.from_end { order.reversed() } else { order };
     let direction = match order {
         Order::Ascending => sea_query::Order::Asc,
         Order::Descending => sea_query::Order::Desc,

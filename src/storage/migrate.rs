@@ -13,32 +13,19 @@ const MIGRATION_LOCK: i64 = 0x6b68_6162_6172_0002;
 
 /// Applies every step that is not applied yet.
 pub async fn up(database: &Database, lock_file: Option<&Path>) -> anyhow::Result<()> {
-    alone(
-        database,
-        lock_file,
-        Migrator::up(database.connection(), None),
-    )
-    .await
+    alone(database, lock_file, Migrator::up(database.connection(), None)).await
 }
 
 /// Takes the newest `steps` back. Data in the tables they made is lost.
 pub async fn down(database: &Database, lock_file: Option<&Path>, steps: u32) -> anyhow::Result<()> {
-    alone(
-        database,
-        lock_file,
-        Migrator::down(database.connection(), Some(steps)),
-    )
-    .await
+    alone(database, lock_file, Migrator::down(database.connection(), Some(steps))).await
 }
 
 /// Every step with whether it is applied, oldest first.
 pub async fn status(database: &Database) -> anyhow::Result<Vec<(String, bool)>> {
     let steps = Migrator::get_migration_with_status_read_only(database.connection()).await?;
     let state = |step: &khabar_migrations::MigrationStatus| *step == MigrationStatus::Applied;
-    Ok(steps
-        .iter()
-        .map(|step| (step.name().to_owned(), state(&step.status())))
-        .collect())
+    Ok(steps.iter().map(|step| (step.name().to_owned(), state(&step.status()))).collect())
 }
 
 /// Runs the work while no other process does: an advisory lock on PostgreSQL, a locked file beside
@@ -54,11 +41,7 @@ where
     if database.is_postgres() {
         let lock = database.connection().begin().await?;
         let statement = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-        lock.execute_raw(Statement::from_string(
-            lock.get_database_backend(),
-            statement,
-        ))
-        .await?;
+        lock.execute_raw(Statement::from_string(lock.get_database_backend(), statement)).await?;
         work.await.map_err(Into::into)?;
         return Ok(lock.commit().await?);
     }

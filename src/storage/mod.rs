@@ -14,9 +14,11 @@ pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod session;
 pub mod setting;
 pub mod slug_redirect;
 pub mod tag;
+pub mod user;
 
 pub use db::{Change, Database};
 

@@ -91,10 +91,7 @@ pub async fn retarget(
             update.filter(of_noun).exec(connection).await?;
         }
         None => {
-            Entity::delete_many()
-                .filter(of_noun)
-                .exec(connection)
-                .await?;
+            Entity::delete_many().filter(of_noun).exec(connection).await?;
         }
     }
     Ok(())

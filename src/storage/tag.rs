@@ -12,12 +12,7 @@ use crate::domain::slug;
 /// The tags with these ids, in no order.
 pub async fn by_ids(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Tag>, DbErr> {
     let find = tag::Entity::find().filter(tag::COLUMN.id.is_in(ids.iter().copied()));
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(from_row)
-        .collect())
+    Ok(find.all(connection).await?.into_iter().map(from_row).collect())
 }
 
 /// The tag of this slug in an edition.
@@ -38,19 +33,12 @@ pub async fn of_articles(
     articles: &[Uuid],
 ) -> Result<Vec<(Uuid, Tag)>, DbErr> {
     let rows = article_tag::Entity::find()
-        .filter(
-            article_tag::COLUMN
-                .article_id
-                .is_in(articles.iter().copied()),
-        )
+        .filter(article_tag::COLUMN.article_id.is_in(articles.iter().copied()))
         .order_by_asc(article_tag::COLUMN.position)
         .find_also_related(tag::Entity)
         .all(connection)
         .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(link, tag)| Some((link.article_id, from_row(tag?))))
-        .collect())
+    Ok(rows.into_iter().filter_map(|(link, tag)| Some((link.article_id, from_row(tag?)))).collect())
 }
 
 /// Tags an article of an edition with these names, in order; two names of one slug are one tag.
@@ -78,9 +66,7 @@ pub async fn attach(
             tag_id: Set(tag_id),
             position: Set(position),
         };
-        article_tag::Entity::insert(link)
-            .exec_without_returning(connection)
-            .await?;
+        article_tag::Entity::insert(link).exec_without_returning(connection).await?;
     }
     Ok(())
 }
@@ -108,15 +94,9 @@ async fn find_or_insert(
         .exec_without_returning(connection)
         .await?;
     let found = by_slug(connection, edition_id, &slug).await?;
-    found
-        .map(|tag| tag.id)
-        .ok_or_else(|| DbErr::RecordNotFound("a tag just written".to_owned()))
+    found.map(|tag| tag.id).ok_or_else(|| DbErr::RecordNotFound("a tag just written".to_owned()))
 }
 
 fn from_row(row: tag::Model) -> Tag {
-    Tag {
-        id: row.id,
-        name: row.name,
-        slug: row.slug,
-    }
+    Tag { id: row.id, name: row.name, slug: row.slug }
 }

@@ -81,9 +81,7 @@ fn is_flat(name: &str) -> bool {
 }
 
 fn name(tag: &str) -> String {
-    let end = tag
-        .find(|c: char| c.is_whitespace() || c == '/' || c == '>')
-        .unwrap_or(tag.len());
+    let end = tag.find(|c: char| c.is_whitespace() || c == '/' || c == '>').unwrap_or(tag.len());
     tag[..end].to_ascii_lowercase()
 }
 
@@ -114,10 +112,7 @@ impl<'a> Iterator for Pieces<'a> {
             self.0 = rest.get(end + 1..).unwrap_or_default();
             return Some(Piece::Tag(&rest[1..end]));
         }
-        let mut openings = rest
-            .match_indices('<')
-            .map(|(at, _)| at)
-            .skip_while(|&at| at == 0);
+        let mut openings = rest.match_indices('<').map(|(at, _)| at).skip_while(|&at| at == 0);
         if let Some(end) = openings.find(|&at| starts_piece(&rest[at..])) {
             self.0 = &rest[end..];
             return Some(Piece::Text(&rest[..end]));
@@ -159,11 +154,7 @@ mod tests {
 
     #[test]
     fn depth_is_not_hidden_by_comments_values_or_stray_ends() {
-        for hidden in [
-            "<div><!-- </div> -->",
-            "<div><a title='</div>'></a>",
-            "<div></x>",
-        ] {
+        for hidden in ["<div><!-- </div> -->", "<div><a title='</div>'></a>", "<div></x>"] {
             assert!(!is_reasonable(&hidden.repeat(300)), "{hidden}");
         }
         assert!(is_reasonable(&"<div><p>a<br></div>".repeat(9_000)));
@@ -171,10 +162,7 @@ mod tests {
 
     #[test]
     fn text_is_what_stands_between() {
-        assert_eq!(
-            bare_text("ا<b>ب</b> < 3<p x='>'>ج<!-- د -->"),
-            "اب < 3\n\nج"
-        );
+        assert_eq!(bare_text("ا<b>ب</b> < 3<p x='>'>ج<!-- د -->"), "اب < 3\n\nج");
         assert_eq!(bare_text("a <"), "a <");
     }
 }

@@ -17,17 +17,12 @@ pub(super) struct Builder {
 impl Builder {
     /// `line_ends_count`: whether a single line end is a `<br>` or white space.
     pub(super) fn new(line_ends_count: bool) -> Self {
-        Self {
-            line_ends_count,
-            ..Self::default()
-        }
+        Self { line_ends_count, ..Self::default() }
     }
 
     pub(super) fn finish(mut self) -> Body {
         self.end_paragraph();
-        Body {
-            blocks: self.blocks,
-        }
+        Body { blocks: self.blocks }
     }
 
     pub(super) fn children(&mut self, parent: ElementRef<'_>) {
@@ -129,9 +124,7 @@ impl Builder {
         let alone = text.starts_with("http") && !text.contains(char::is_whitespace);
         let block = match web_address(&text) {
             Some(url) if alone && !html.contains('<') => Block::Embed { url, caption: None },
-            _ => Block::Paragraph {
-                html: html.to_owned(),
-            },
+            _ => Block::Paragraph { html: html.to_owned() },
         };
         self.blocks.push(block);
     }
@@ -180,9 +173,8 @@ impl Builder {
         let mut items = Vec::new();
         let mut others = Vec::new();
         for child in self.entries(element) {
-            let (nested, blocks): (Vec<_>, Vec<_>) = child
-                .into_iter()
-                .partition(|block| matches!(block, Block::List { .. }));
+            let (nested, blocks): (Vec<_>, Vec<_>) =
+                child.into_iter().partition(|block| matches!(block, Block::List { .. }));
             let (html, rest) = flatten(blocks);
             items.push(html);
             for block in nested {
@@ -235,19 +227,14 @@ impl Builder {
         let is_bare_caption = written.is_none()
             && shown == Some(0)
             && matches!(blocks.as_slice(), [_, Block::Paragraph { .. }]);
-        let caption = if is_bare_caption {
-            blocks.pop().map(|block| block.to_text())
-        } else {
-            written
-        };
+        let caption =
+            if is_bare_caption { blocks.pop().map(|block| block.to_text()) } else { written };
         match (shown.and_then(|at| blocks.get_mut(at)), caption) {
             (
                 Some(Block::Image { caption: slot, .. } | Block::Embed { caption: slot, .. }),
                 Some(caption),
             ) => *slot = Some(caption),
-            (_, Some(caption)) => blocks.push(Block::Paragraph {
-                html: escape(&caption),
-            }),
+            (_, Some(caption)) => blocks.push(Block::Paragraph { html: escape(&caption) }),
             (_, None) => {}
         }
         self.blocks.append(&mut blocks);
@@ -258,11 +245,7 @@ impl Builder {
         match element.attr("src").and_then(absolute) {
             Some(url) => {
                 self.end_paragraph();
-                self.blocks.push(Block::Image {
-                    url,
-                    alt: alt.to_owned(),
-                    caption: None,
-                });
+                self.blocks.push(Block::Image { url, alt: alt.to_owned(), caption: None });
             }
             None => self.inline.push_str(&escape(alt)),
         }
@@ -270,9 +253,8 @@ impl Builder {
 
     fn embed(&mut self, element: ElementRef<'_>) {
         let own = ["src", "data"].iter().find_map(|name| element.attr(name));
-        let source = element
-            .child_elements()
-            .find_map(|child| child.attr("src").and_then(absolute));
+        let source =
+            element.child_elements().find_map(|child| child.attr("src").and_then(absolute));
         self.end_paragraph();
         match own.and_then(absolute).or(source) {
             Some(url) => self.blocks.push(Block::Embed { url, caption: None }),
@@ -292,18 +274,15 @@ impl Builder {
             others.extend(rest);
         }
         cells.retain(|cell| !cell.is_empty());
-        self.blocks.push(Block::Paragraph {
-            html: cells.join(" | "),
-        });
+        self.blocks.push(Block::Paragraph { html: cells.join(" | ") });
         self.blocks.extend(others);
     }
 
     fn preformatted(&mut self, element: ElementRef<'_>) {
         self.end_paragraph();
         let text: String = element.text().collect();
-        self.blocks.push(Block::Paragraph {
-            html: escape(text.trim_matches('\n')).replace('\n', "<br>"),
-        });
+        self.blocks
+            .push(Block::Paragraph { html: escape(text.trim_matches('\n')).replace('\n', "<br>") });
     }
 }
 

@@ -40,9 +40,9 @@ fn shortcode(text: &str) -> Option<(String, &str)> {
         "caption" | "wp_caption" => "\n\n<figure>".to_owned() + &caption(inside),
         "/caption" | "/wp_caption" => "</figure>\n\n".to_owned(),
         "embed" | "/embed" => "\n\n".to_owned(),
-        "video" | "audio" | "youtube" | "vimeo" => address(inside)
-            .map(|address| format!("\n\n{address}\n\n"))
-            .unwrap_or_default(),
+        "video" | "audio" | "youtube" | "vimeo" => {
+            address(inside).map(|address| format!("\n\n{address}\n\n")).unwrap_or_default()
+        }
         "gallery" | "playlist" | "/video" | "/audio" | "/gallery" => String::new(),
         _ => return None,
     };
@@ -60,9 +60,8 @@ fn caption(inside: &str) -> String {
 
 fn address(inside: &str) -> Option<&str> {
     let start = inside.find("http")?;
-    let end = inside[start..]
-        .find([' ', '"', '\'', '\n'])
-        .map_or(inside.len(), |length| start + length);
+    let end =
+        inside[start..].find([' ', '"', '\'', '\n']).map_or(inside.len(), |length| start + length);
     Some(&inside[start..end])
 }
 

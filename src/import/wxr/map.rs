@@ -116,10 +116,7 @@ pub(super) fn instant(dates: Dates, zone: Tz) -> Option<Timestamp> {
 pub fn image(item: &Item) -> Option<Image> {
     let url = item.attachment_url.clone()?;
     let alt = item.meta("_wp_attachment_image_alt").unwrap_or(&item.title);
-    Some(Image {
-        url,
-        alt: text::shorten(alt, 500),
-    })
+    Some(Image { url, alt: text::shorten(alt, 500) })
 }
 
 fn unwanted(item: &Item) -> Option<String> {
@@ -165,10 +162,7 @@ fn article_text(item: &Item, site: &Site, changed: &mut Tally) -> Result<Article
         .filter(|image| crate::domain::body::web_address(&image.url).is_some());
     let excerpt = one_line(&body_html::to_text(&item.excerpt));
     let mut body = body_html::from_html(&item.content);
-    if ["[gallery", "[playlist"]
-        .iter()
-        .any(|code| item.content.contains(code))
-    {
+    if ["[gallery", "[playlist"].iter().any(|code| item.content.contains(code)) {
         changed.add("galleries left out: they name pictures by number");
     }
     if body.blocks.is_empty() {
@@ -180,11 +174,8 @@ fn article_text(item: &Item, site: &Site, changed: &mut Tally) -> Result<Article
     }
     let mut headline = one_line(&body_html::to_text(&item.title));
     if headline.is_empty() {
-        let beginning = if excerpt.is_empty() {
-            one_line(&body.to_text())
-        } else {
-            excerpt.clone()
-        };
+        let beginning =
+            if excerpt.is_empty() { one_line(&body.to_text()) } else { excerpt.clone() };
         headline = text::shorten(&beginning, MADE_HEADLINE);
         if headline.is_empty() {
             return Err("stories without a headline or words to make one from".to_owned());
@@ -202,11 +193,7 @@ fn article_text(item: &Item, site: &Site, changed: &mut Tally) -> Result<Article
     let input = ArticleInput {
         headline: fit(&headline, MAX_HEADLINE, "headlines"),
         subheadline: subheadline.map(|html| {
-            fit(
-                &one_line(&body_html::to_text(html)),
-                MAX_SUBHEADLINE,
-                "sub-headlines",
-            )
+            fit(&one_line(&body_html::to_text(html)), MAX_SUBHEADLINE, "sub-headlines")
         }),
         excerpt: Some(fit(&excerpt, MAX_EXCERPT, "excerpts")),
         body,
@@ -222,13 +209,8 @@ fn parse(input: ArticleInput) -> Result<ArticleText, String> {
     match (parsed, faults.check()) {
         (Some(text), Ok(())) => Ok(text),
         (_, Err(Failure::Rejected(rejections))) => {
-            let faults = rejections
-                .iter()
-                .map(|r| format!("{} {}", r.field.join("."), r.message));
-            Err(format!(
-                "stories whose {}",
-                faults.collect::<Vec<_>>().join(", whose ")
-            ))
+            let faults = rejections.iter().map(|r| format!("{} {}", r.field.join("."), r.message));
+            Err(format!("stories whose {}", faults.collect::<Vec<_>>().join(", whose ")))
         }
         _ => Err("stories that cannot be read".to_owned()),
     }
@@ -244,10 +226,7 @@ fn stand_in(excerpt: &str, image: Option<&Image>) -> Body {
         alt: image.alt.clone(),
         caption: None,
     });
-    Body {
-        blocks: blocks.into_iter().collect(),
-    }
-    .sanitised()
+    Body { blocks: blocks.into_iter().collect() }.sanitised()
 }
 
 fn authors(item: &Item, site: &Site) -> Vec<String> {
@@ -267,9 +246,7 @@ fn credits(names: Vec<String>, what: &str, changed: &mut Tally) -> Vec<String> {
         .filter(|name| !name.is_empty())
         .collect();
     if fit.len() > MAX_CREDITS {
-        changed.add(format!(
-            "{what} left out: an article has {MAX_CREDITS} at most"
-        ));
+        changed.add(format!("{what} left out: an article has {MAX_CREDITS} at most"));
         fit.truncate(MAX_CREDITS);
     }
     parse_credits(what, &fit, &mut Faults::<FieldCode>::default()).unwrap_or_default()
@@ -317,11 +294,7 @@ mod tests {
         assert_eq!(state(&item("pending")), ArticleState::InReview);
         for status in ["draft", "private", "future", "", "unheard-of"] {
             let story = mapped(&item(status)).unwrap();
-            assert_eq!(
-                (story.state, story.published_at),
-                (ArticleState::Draft, None),
-                "{status}"
-            );
+            assert_eq!((story.state, story.published_at), (ArticleState::Draft, None), "{status}");
         }
         let mut locked = item("publish");
         locked.password = Some(" ".into());
@@ -333,11 +306,8 @@ mod tests {
 
     #[test]
     fn what_is_no_story_says_so() {
-        for (kind, status) in [
-            ("page", "publish"),
-            ("nav_menu_item", "publish"),
-            ("post", "trash"),
-        ] {
+        for (kind, status) in [("page", "publish"), ("nav_menu_item", "publish"), ("post", "trash")]
+        {
             let mut other = item(status);
             other.post_type = kind.into();
             assert!(mapped(&other).is_err(), "{kind}");
@@ -369,9 +339,7 @@ mod tests {
 
     #[test]
     fn a_wall_date_is_read_in_the_editions_zone() {
-        let local = chrono::NaiveDate::from_ymd_opt(2024, 3, 1)
-            .unwrap()
-            .and_hms_opt(3, 0, 0);
+        let local = chrono::NaiveDate::from_ymd_opt(2024, 3, 1).unwrap().and_hms_opt(3, 0, 0);
         let dates = Dates { utc: None, local };
         let read = instant(dates, Tz::Asia__Baghdad).unwrap();
         assert_eq!(read.to_rfc3339(), "2024-03-01T00:00:00+00:00");

@@ -48,24 +48,17 @@ pub async fn run(
         .len();
     progress.set_length(length.saturating_mul(2));
     let site = survey(file, progress)?;
-    let edition = choose_edition(app, edition, site.language.as_deref())
-        .await
-        .map_err(|failure| match failure {
-            Failure::Rejected(faults) => {
-                anyhow!(
-                    "{}",
-                    faults.into_iter().map(|f| f.message).collect::<String>()
-                )
+    let edition =
+        choose_edition(app, edition, site.language.as_deref()).await.map_err(|failure| {
+            match failure {
+                Failure::Rejected(faults) => {
+                    anyhow!("{}", faults.into_iter().map(|f| f.message).collect::<String>())
+                }
+                other => anyhow::Error::new(other),
             }
-            other => anyhow::Error::new(other),
         })?;
-    let mut import = Import {
-        app,
-        edition,
-        source: source_name(&site, file),
-        site,
-        report: Report::default(),
-    };
+    let mut import =
+        Import { app, edition, source: source_name(&site, file), site, report: Report::default() };
     let mut records = open(file)?;
     loop {
         match records.next_record() {
@@ -169,10 +162,7 @@ impl Import<'_> {
         };
         let comments = story.thread.comments.len() as u64;
         let changed = (story.changed.clone(), story.thread.changed.clone());
-        self.report
-            .comments
-            .left_out
-            .add_all(&story.thread.left_out);
+        self.report.comments.left_out.add_all(&story.thread.left_out);
         match import_story(self.app, self.imported(story)).await? {
             Taken::Now(_) => {
                 self.report.articles.taken += 1;
@@ -215,24 +205,14 @@ impl Import<'_> {
 
     /// From the root to the category, as the file has its tree.
     fn category_path(&self, slug: String, name: String) -> Vec<ImportedCategory> {
-        let mut parent = self
-            .site
-            .categories
-            .get(&slug)
-            .and_then(|c| c.parent.clone());
-        let mut path = vec![ImportedCategory {
-            slug: bounded(&slug),
-            name,
-        }];
+        let mut parent = self.site.categories.get(&slug).and_then(|c| c.parent.clone());
+        let mut path = vec![ImportedCategory { slug: bounded(&slug), name }];
         while let Some(above) = parent.and_then(|slug| self.site.categories.get(&slug)) {
             // A tree that is a circle, or deeper than ours may be, is cut off above.
             if path.len() >= MAX_DEPTH || path.iter().any(|node| node.slug == above.slug) {
                 break;
             }
-            path.push(ImportedCategory {
-                slug: bounded(&above.slug),
-                name: above.name.clone(),
-            });
+            path.push(ImportedCategory { slug: bounded(&above.slug), name: above.name.clone() });
             parent = above.parent.clone();
         }
         path.reverse();

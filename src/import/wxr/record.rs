@@ -183,13 +183,8 @@ fn category(element: &Element, [slug, name, parent]: [&str; 3]) -> Option<Catego
     let slug = line(element.text_of(Space::Wp, slug)?).map(|slug| decoded(&slug))?;
     let parent = element.text_of(Space::Wp, parent).and_then(line);
     Some(Category {
-        name: element
-            .text_of(Space::Wp, name)
-            .and_then(line)
-            .unwrap_or_else(|| slug.clone()),
-        parent: parent
-            .map(|parent| decoded(&parent))
-            .filter(|parent| *parent != slug),
+        name: element.text_of(Space::Wp, name).and_then(line).unwrap_or_else(|| slug.clone()),
+        parent: parent.map(|parent| decoded(&parent)).filter(|parent| *parent != slug),
         slug,
     })
 }
@@ -206,10 +201,8 @@ fn item(element: Element) -> Item {
                     _ => continue,
                 };
                 let nicename = child.attribute("nicename").map(decoded);
-                let term = line(&child.text).map(|name| Term {
-                    slug: nicename.unwrap_or_else(|| name.clone()),
-                    name,
-                });
+                let term = line(&child.text)
+                    .map(|name| Term { slug: nicename.unwrap_or_else(|| name.clone()), name });
                 // Old exports name each term twice, once without its slug.
                 terms.extend(term.filter(|t| terms.iter().all(|known| known.name != t.name)));
             }
@@ -232,9 +225,7 @@ fn item_field(item: &mut Item, field: (Space, &str), text: &str) {
         (Space::Rss, "link") => item.link = line(text),
         (Space::Rss, "pubDate") => {
             let parsed = DateTime::parse_from_rfc2822(text.trim()).ok();
-            item.pub_date = parsed
-                .map(|date| date.to_utc())
-                .filter(|date| is_sane(*date));
+            item.pub_date = parsed.map(|date| date.to_utc()).filter(|date| is_sane(*date));
         }
         (Space::Dc, "creator") => item.creator = line(text),
         (Space::Content, "encoded") => text.clone_into(&mut item.content),
@@ -258,10 +249,7 @@ fn comment(element: &Element) -> Comment {
     Comment {
         id: text("comment_id").parse().unwrap_or_default(),
         author: text("comment_author").to_owned(),
-        dates: Dates {
-            utc: utc(text("comment_date_gmt")),
-            local: wall(text("comment_date")),
-        },
+        dates: Dates { utc: utc(text("comment_date_gmt")), local: wall(text("comment_date")) },
         content: text("comment_content").to_owned(),
         approved: text("comment_approved").to_owned(),
         kind: text("comment_type").to_owned(),
@@ -278,9 +266,7 @@ fn decoded(slug: &str) -> String {
     let text = percent_decode_str(slug).decode_utf8_lossy();
     let whole = text.trim_end_matches('\u{FFFD}');
     // A cut inside `%d8` leaves a sign and at most one digit.
-    let cut = whole
-        .rfind('%')
-        .filter(|at| whole.len() - at <= 2 && slug.len() > 190);
+    let cut = whole.rfind('%').filter(|at| whole.len() - at <= 2 && slug.len() > 190);
     whole[..cut.unwrap_or(whole.len())].replace(char::is_control, "")
 }
 

@@ -18,14 +18,7 @@ pub(super) struct Source<R> {
 
 impl<R: Read> Source<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            chunk: Vec::new(),
-            at: 0,
-            line: 1,
-            read: 0,
-            record: 0,
-        }
+        Self { inner, chunk: Vec::new(), at: 0, line: 1, read: 0, record: 0 }
     }
 
     /// The line that is being read, from 1.

@@ -33,16 +33,10 @@ pub struct Thread {
 pub fn thread(comments: &[Comment], article_at: Timestamp, zone: Tz) -> Thread {
     let mut thread = Thread::default();
     let mut answers: HashMap<u64, Vec<usize>> = HashMap::new();
-    let ids: HashMap<u64, usize> = comments
-        .iter()
-        .enumerate()
-        .map(|(i, c)| (c.id, i))
-        .collect();
+    let ids: HashMap<u64, usize> = comments.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
     let mut waiting = VecDeque::new();
     for (index, comment) in comments.iter().enumerate() {
-        let known = ids
-            .get(&comment.parent)
-            .is_some_and(|parent| *parent != index);
+        let known = ids.get(&comment.parent).is_some_and(|parent| *parent != index);
         if comment.parent != 0 && known {
             answers.entry(comment.parent).or_default().push(index);
         } else {
@@ -144,10 +138,7 @@ mod tests {
     fn threaded(comments: &[Comment]) -> Vec<(String, Option<String>)> {
         let taken = thread(comments, Timestamp::UNIX_EPOCH, Tz::UTC).comments;
         let name = |index: usize| taken[index].body.clone();
-        taken
-            .iter()
-            .map(|comment| (comment.body.clone(), comment.reply_to.map(name)))
-            .collect()
+        taken.iter().map(|comment| (comment.body.clone(), comment.reply_to.map(name))).collect()
     }
 
     fn pair(body: &str, above: Option<&str>) -> (String, Option<String>) {
@@ -173,17 +164,9 @@ mod tests {
 
     #[test]
     fn circles_and_doubles_lose_nothing() {
-        let circle = [
-            comment(1, 2, "1", ""),
-            comment(2, 1, "1", ""),
-            comment(3, 3, "1", ""),
-        ];
+        let circle = [comment(1, 2, "1", ""), comment(2, 1, "1", ""), comment(3, 3, "1", "")];
         assert_eq!(threaded(&circle).len(), 3);
-        let double = [
-            comment(1, 0, "1", ""),
-            comment(1, 0, "1", ""),
-            comment(2, 1, "1", ""),
-        ];
+        let double = [comment(1, 0, "1", ""), comment(1, 0, "1", ""), comment(2, 1, "1", "")];
         assert_eq!(threaded(&double).len(), 3);
         let nameless = [comment(0, 0, "1", ""), comment(0, 0, "1", "")];
         assert_eq!(threaded(&nameless).len(), 2);

@@ -87,12 +87,7 @@ impl<R: Read> Elements<R> {
         let mut reader = NsReader::from_reader(Source::new(file));
         // A bare ampersand is a blemish, not a reason to lose the rest.
         reader.config_mut().allow_dangling_amp = true;
-        Self {
-            reader,
-            buffer: Vec::new(),
-            inside: Vec::new(),
-            ended: false,
-        }
+        Self { reader, buffer: Vec::new(), inside: Vec::new(), ended: false }
     }
 
     /// Bytes taken from the file so far.
@@ -107,10 +102,7 @@ impl<R: Read> Elements<R> {
         }
         let next = self.read();
         self.ended = !matches!(next, Ok(Some(_)));
-        next.map_err(|reason| Broken {
-            line: self.reader.get_mut().line(),
-            reason,
-        })
+        next.map_err(|reason| Broken { line: self.reader.get_mut().line(), reason })
     }
 
     fn read(&mut self) -> Result<Option<Element>, String> {
@@ -206,10 +198,7 @@ fn next_event<R: Read>(
 ) -> Result<Piece, String> {
     loop {
         buffer.clear();
-        let event = reader
-            .read_event_into(buffer)
-            .map_err(|error| error.to_string())?
-            .into_owned();
+        let event = reader.read_event_into(buffer).map_err(|error| error.to_string())?.into_owned();
         return Ok(match event {
             Event::Start(start) => Piece::Start(element(reader, &start), false),
             Event::Empty(start) => Piece::Start(element(reader, &start), true),
@@ -261,11 +250,7 @@ fn element<R>(reader: &NsReader<Source<R>>, start: &BytesStart<'_>) -> Element {
 fn space(uri: &str) -> Space {
     let uri = uri.to_ascii_lowercase();
     if uri.contains("wordpress.org/export/") {
-        if uri.contains("/excerpt") {
-            Space::Excerpt
-        } else {
-            Space::Wp
-        }
+        if uri.contains("/excerpt") { Space::Excerpt } else { Space::Wp }
     } else if uri.contains("purl.org/rss/1.0/modules/content") {
         Space::Content
     } else if uri.contains("purl.org/dc/elements") {

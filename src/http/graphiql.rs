@@ -1,0 +1,21 @@
+//! Pages for people who look around: the index, the schema, a place to try queries.
+
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
+
+use crate::graphql;
+
+/// Where everything is.
+pub(super) async fn index() -> Html<&'static str> {
+    Html(include_str!("../../web/index.html"))
+}
+
+/// The schema in the definition language.
+pub(super) async fn schema() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], graphql::sdl())
+}
+
+/// GraphiQL; where its scripts cannot be loaded, a plain form that works all the same.
+pub(super) fn page() -> Html<&'static str> {
+    Html(include_str!("../../web/graphiql.html"))
+}

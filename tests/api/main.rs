@@ -1,0 +1,12 @@
+//! The API as its clients meet it, one file a noun. Runs on SQLite, and on PostgreSQL when
+//! `KHABAR_TEST_DATABASE` names a server; `bin/test` does both.
+
+mod support;
+
+mod article;
+mod article_mutation;
+mod category;
+mod comment;
+mod edition;
+mod live;
+mod statements;

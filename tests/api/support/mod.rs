@@ -1,0 +1,215 @@
+//! A whole Khabar for one test: its own database, a clock that stands still, ids from a seed.
+
+pub mod database;
+pub mod fixtures;
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Variables};
+use chrono::TimeDelta;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use khabar::app::App;
+use khabar::config::Config;
+use khabar::domain::clock::FixedClock;
+use khabar::domain::event::LastEventId;
+use khabar::domain::viewer::{Role, Viewer};
+use khabar::graphql::{self, Schema};
+use khabar::live::Tail;
+use khabar::passwords::Passwords;
+use khabar::rate_limit::RateLimits;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use database::TestDatabase;
+pub use fixtures::Newsroom;
+
+/// The instant at which every test begins: a Saturday morning in Erbil.
+pub const NOW: &str = "2024-11-23T04:39:00Z";
+
+/// An application over a fresh database.
+pub struct TestApp {
+    pub app: App,
+    pub schema: Schema,
+    pub clock: Arc<FixedClock>,
+    shutdown: CancellationToken,
+    database: Arc<TestDatabase>,
+}
+
+impl TestApp {
+    /// An empty newsroom.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// An empty newsroom with settings as they stand in a configuration file.
+    pub async fn start_with(settings: &str) -> Self {
+        let database = TestDatabase::create().await;
+        Self::over(Arc::new(database), settings).await
+    }
+
+    async fn over(database: Arc<TestDatabase>, settings: &str) -> Self {
+        let clock = Arc::new(FixedClock::new(NOW.parse().unwrap(), 7));
+        let settings = format!(
+            "public_url = \"https://news.example/\"\n{settings}\n[weather]\nenabled = \"off\""
+        );
+        let config = Arc::new(Config::parse(&settings, []).unwrap());
+        let app = App {
+            db: database.open().await,
+            clock: clock.clone(),
+            passwords: Passwords::quick(&*clock).unwrap(),
+            limits: Arc::new(RateLimits::new(&config)),
+            config,
+        };
+        let tail = Tail::open(&app.db).await.unwrap();
+        let schema = graphql::build(&app, tail.live());
+        let shutdown = CancellationToken::new();
+        tokio::spawn(tail.run(shutdown.clone()));
+        Self { app, schema, clock, shutdown, database }
+    }
+
+    /// A second instance on the same database.
+    pub async fn another_instance(&self) -> Self {
+        Self::over(Arc::clone(&self.database), "").await
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+
+    /// Runs a document as a reader.
+    pub async fn read(&self, document: &str, variables: Value) -> Answer {
+        self.run(Viewer::Anonymous, document, variables).await
+    }
+
+    /// Runs a document as a member of staff with one role.
+    pub async fn as_role(&self, role: Role, document: &str, variables: Value) -> Answer {
+        self.run(staff(role), document, variables).await
+    }
+
+    /// Runs a document as anybody.
+    pub async fn run(&self, viewer: Viewer, document: &str, variables: Value) -> Answer {
+        let request =
+            Request::new(document).variables(Variables::from_json(variables)).data(viewer);
+        Answer(serde_json::to_value(self.schema.execute(request).await).unwrap())
+    }
+
+    /// Opens a subscription operation as a reader.
+    pub fn subscribe(&self, document: &str, variables: Value) -> Listening {
+        self.resume(document, variables, None)
+    }
+
+    /// Opens a subscription operation with a `Last-Event-ID`.
+    pub fn resume(&self, document: &str, variables: Value, last: Option<&str>) -> Listening {
+        let mut request = Request::new(document)
+            .variables(Variables::from_json(variables))
+            .data(Viewer::Anonymous);
+        if let Some(last) = last {
+            request = request.data(LastEventId(last.to_owned()));
+        }
+        let answers = self
+            .schema
+            .execute_stream(request)
+            .map(|answer| Answer(serde_json::to_value(answer).unwrap()));
+        Listening(answers.boxed())
+    }
+
+    /// How many SQL statements the work runs.
+    pub async fn count_statements<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
+        // The tail polls each second; stop it, so that only the work is counted.
+        self.shutdown.cancel();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let before = self.app.db.statements();
+        let done = work.await;
+        (self.app.db.statements() - before, done)
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A member of staff with one role.
+pub fn staff(role: Role) -> Viewer {
+    Viewer::Staff { id: Uuid::from_u128(1), session_id: Uuid::from_u128(2), roles: vec![role] }
+}
+
+/// A committed operation.
+pub fn operation(name: &str) -> String {
+    let path = format!("{}/schema/operations/{name}.graphql", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What a client is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer(pub Value);
+
+impl Answer {
+    /// The data, in an answer without errors.
+    #[track_caller]
+    pub fn data(&self) -> &Value {
+        assert!(self.0.get("errors").is_none(), "unexpected errors: {:#}", self.0);
+        &self.0["data"]
+    }
+
+    /// What stands at a JSON pointer in the data.
+    #[track_caller]
+    pub fn at(&self, pointer: &str) -> Value {
+        let data = self.data();
+        data.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {data:#}")).clone()
+    }
+
+    /// The text that stands at a JSON pointer in the data.
+    #[track_caller]
+    pub fn text(&self, pointer: &str) -> String {
+        self.at(pointer)
+            .as_str()
+            .unwrap_or_else(|| panic!("no text at {pointer}: {:#}", self.0))
+            .to_owned()
+    }
+
+    /// The codes of the top-level errors.
+    pub fn error_codes(&self) -> Vec<&str> {
+        let errors = self.0["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().map(|error| error["extensions"]["code"].as_str().unwrap_or("none")).collect()
+    }
+
+    /// The userErrors of a mutation as `field: CODE`.
+    #[track_caller]
+    pub fn user_errors(&self, mutation: &str) -> Vec<String> {
+        let errors = self.at(&format!("/{mutation}/userErrors"));
+        let line = |error: &Value| {
+            let field: Vec<&str> =
+                error["field"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+            format!("{}: {}", field.join("."), error["code"].as_str().unwrap())
+        };
+        errors.as_array().unwrap().iter().map(line).collect()
+    }
+}
+
+/// A subscription operation under way.
+pub struct Listening(BoxStream<'static, Answer>);
+
+impl Listening {
+    /// What comes next; fails the test when nothing comes within ten seconds.
+    #[track_caller]
+    pub async fn next(&mut self) -> Answer {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(10), self.0.next()).await;
+        next.expect("nothing came within ten seconds").expect("the stream ended")
+    }
+
+    /// Makes the operation start, and checks that nothing comes for a while.
+    pub async fn hears_nothing(&mut self) {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(300), self.0.next()).await;
+        assert!(next.is_err(), "unexpected: {next:?}");
+    }
+
+    /// Whatever else comes.
+    pub fn stream(self) -> impl Stream<Item = Answer> {
+        self.0
+    }
+}
