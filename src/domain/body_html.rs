@@ -21,9 +21,9 @@ pub fn from_html(html: &str) -> Body {
     if !bounds::is_reasonable(&html) {
         return Body::from_plain_text(&bounds::bare_text(&html)).sanitised();
     }
-    let html = shortcode::expand(&html);
     // Where nothing marks a paragraph, line ends are the writer's own.
-    let line_ends_count = !html.contains("<p") && !html.contains("<!-- wp:");
+    let line_ends_count = !["<p>", "<p ", "<!-- wp:"].iter().any(|mark| html.contains(mark));
+    let html = shortcode::set_addresses_apart(&shortcode::expand(&html));
     let fragment = Html::parse_fragment(&html);
     let mut builder = Builder::new(line_ends_count);
     builder.children(fragment.root_element());

@@ -28,6 +28,19 @@ pub(super) fn expand(html: &str) -> Cow<'_, str> {
     Cow::Owned(expanded)
 }
 
+/// Puts empty lines around an address that has a line to itself: there it stands for what it shows.
+pub(super) fn set_addresses_apart(html: &str) -> String {
+    let is_address = |line: &str| {
+        let line = line.trim();
+        line.starts_with("http") && line.contains("://") && !line.contains(['<', ' ', '"', '\''])
+    };
+    let apart = html.split('\n').map(|line| match is_address(line) {
+        true => Cow::Owned(format!("\n{line}\n")),
+        false => Cow::Borrowed(line),
+    });
+    apart.collect::<Vec<_>>().join("\n")
+}
+
 /// The longest a shortcode may be: what is longer is a bracket that was never closed.
 const LONGEST: usize = 2_000;
 
@@ -74,6 +87,15 @@ mod tests {
         for text in ["[1]", "[كذا]", "a [ b", "[unknown x=1]", "]["] {
             assert_eq!(expand(text), text);
         }
+    }
+
+    #[test]
+    fn an_address_with_a_line_to_itself_stands_apart() {
+        assert_eq!(
+            set_addresses_apart("a\nhttps://v.example/1\nb"),
+            "a\n\nhttps://v.example/1\n\nb"
+        );
+        assert_eq!(set_addresses_apart("see https://v.example/1"), "see https://v.example/1");
     }
 
     #[test]
