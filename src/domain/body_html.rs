@@ -150,6 +150,11 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_only_looks_like_an_element_is_shown_as_typed() {
+        assert_eq!(to_text("see <url> &lt;b&gt; <my-box>x</my-box>"), "see <url> <b>\n\nx");
+    }
+
     proptest! {
         #[test]
         fn anything_becomes_a_body_that_stays_as_it_is(

@@ -66,6 +66,11 @@ impl Builder {
             "tr" => self.row(element),
             "pre" => self.preformatted(element),
             name if is_inline(name) => self.children(element),
+            name if is_unheard_of(element) => {
+                // Nobody means an element that does not exist: it is text such as `<url>`.
+                self.inline.push_str(&escape(&format!("<{name}>")));
+                self.children(element);
+            }
             _ => {
                 self.end_paragraph();
                 self.children(element);
@@ -340,6 +345,81 @@ fn is_inline(name: &str) -> bool {
             | "noscript"
             | "source"
     )
+}
+
+/// Whether an element is none of HTML's that get this far, nor anybody's own.
+fn is_unheard_of(element: ElementRef<'_>) -> bool {
+    let name = element.value().name();
+    let is_known = matches!(
+        name,
+        "address"
+            | "article"
+            | "aside"
+            | "body"
+            | "canvas"
+            | "caption"
+            | "center"
+            | "col"
+            | "colgroup"
+            | "dd"
+            | "details"
+            | "dialog"
+            | "dir"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "footer"
+            | "form"
+            | "frameset"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "html"
+            | "input"
+            | "legend"
+            | "li"
+            | "main"
+            | "map"
+            | "area"
+            | "marquee"
+            | "math"
+            | "meter"
+            | "nav"
+            | "object"
+            | "optgroup"
+            | "option"
+            | "output"
+            | "p"
+            | "param"
+            | "progress"
+            | "search"
+            | "section"
+            | "select"
+            | "slot"
+            | "summary"
+            | "svg"
+            | "table"
+            | "tbody"
+            | "td"
+            | "textarea"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "track"
+            | "xmp"
+            | "plaintext"
+            | "listing"
+            | "base"
+            | "applet"
+            | "g"
+            | "path"
+            | "text"
+            | "nextpage"
+            | "more"
+    );
+    !is_known && !name.contains(['-', ':']) && element.value().attrs().next().is_none()
 }
 
 fn trim_breaks(html: &str) -> &str {
