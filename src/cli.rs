@@ -1,9 +1,10 @@
 //! The command line: what there is to run, and what each command needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::actions::create_user::{self, create_user};
 use crate::app::App;
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::domain::failure::Failure;
 use crate::domain::viewer::Role;
 use crate::storage::migrate;
-use crate::{graphql, keys, serve, telemetry};
+use crate::{demo, graphql, import, keys, serve, telemetry};
 
 /// A newsroom backend in one binary: articles, categories, guest comments, live streams and Web
 /// Push alerts over GraphQL.
@@ -123,15 +124,13 @@ impl Cli {
             Command::Keys { what: KeysCommand::Generate } => generate_keys(&config),
             Command::Migrate { step } => run_migration(config, step).await,
             Command::Import { format: Import::Wxr { file, edition } } => {
-                let app = App::open(config).await?;
-                app.migrate().await?;
-                crate::import::wxr::run(&app, &file, edition.as_deref()).await
+                import_wxr(config, &file, edition.as_deref()).await
             }
             Command::User { what } => run_user(config, what).await,
             Command::Demo => {
                 let app = App::open(config).await?;
                 app.migrate().await?;
-                println!("{}", crate::demo::load(&app).await?);
+                println!("{}", demo::load(&app).await?);
                 Ok(())
             }
             Command::Schema => Ok(()),
@@ -149,12 +148,26 @@ async fn run_migration(config: Config, step: Migrate) -> anyhow::Result<()> {
     let app = App::open(config).await?;
     match step {
         Migrate::Up => app.migrate().await?,
-        Migrate::Down { steps } => migrate::down(&app.db, Some(&app.migration_lock()), steps).await?,
+        Migrate::Down { steps } => {
+            migrate::down(&app.db, Some(&app.migration_lock()), steps).await?
+        }
         Migrate::Status => {}
     }
     for (name, applied) in migrate::status(&app.db).await? {
         println!("{} {name}", if applied { "applied" } else { "pending" });
     }
+    Ok(())
+}
+
+async fn import_wxr(config: Config, file: &Path, edition: Option<&str>) -> anyhow::Result<()> {
+    let app = App::open(config).await?;
+    app.migrate().await?;
+    let style =
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} of about {duration}")?;
+    let progress = ProgressBar::no_length().with_style(style);
+    let report = import::wxr::run(&app, file, edition, &progress).await;
+    progress.finish_and_clear();
+    print!("{}", report?);
     Ok(())
 }
 
@@ -170,7 +183,8 @@ async fn run_user(config: Config, what: UserCommand) -> anyhow::Result<()> {
             Ok(())
         }
         Err(Failure::Rejected(faults)) => {
-            let faults = faults.iter().map(|fault| format!("{}: {}", fault.field.join("."), fault.message));
+            let faults =
+                faults.iter().map(|fault| format!("{}: {}", fault.field.join("."), fault.message));
             bail!("the user was not added: {}", faults.collect::<Vec<_>>().join("; "))
         }
         Err(Failure::Internal(cause)) => Err(cause),

@@ -132,8 +132,11 @@ impl Config {
             comments_per_minute: settings.take("comments_per_minute", 6, |v| number(v, 1, 100_000)),
             sign_ins_per_minute: settings
                 .take("sign_ins_per_minute", 10, |v| number(v, 1, 100_000)),
-            push_subscriptions_per_minute: settings
-                .take("push_subscriptions_per_minute", 60, |v| number(v, 1, 100_000)),
+            push_subscriptions_per_minute: settings.take(
+                "push_subscriptions_per_minute",
+                60,
+                |v| number(v, 1, 100_000),
+            ),
             weather: WeatherConfig {
                 enabled: settings.take("weather.enabled", true, switch),
                 base_url: settings.take("weather.base_url", open_meteo(), web_url),

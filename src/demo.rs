@@ -116,7 +116,11 @@ pub struct Loaded {
 
 impl std::fmt::Display for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the demo newsroom is loaded: {} articles, {} comments", self.articles, self.comments)
+        write!(
+            f,
+            "the demo newsroom is loaded: {} articles, {} comments",
+            self.articles, self.comments
+        )
     }
 }
 
@@ -147,9 +151,12 @@ pub async fn load(app: &App) -> anyhow::Result<Loaded> {
         let edition = editions.get(&of_edition.locale).context("articles of an unknown edition")?;
         for article in of_edition.articles {
             let story = article.story.clone();
-            let category = *categories.get(&article.category).with_context(|| format!("category {}", article.category))?;
+            let category = *categories
+                .get(&article.category)
+                .with_context(|| format!("category {}", article.category))?;
             let mut imported = imported(app, article, edition.id, category)?;
-            imported.translation_group_id = story.as_ref().and_then(|story| stories.get(story).copied());
+            imported.translation_group_id =
+                story.as_ref().and_then(|story| stories.get(story).copied());
             loaded.articles += 1;
             loaded.comments += imported.comments.len();
             let written = import_article(app, &change, imported).await?;
@@ -190,7 +197,8 @@ async fn create_categories(app: &App) -> anyhow::Result<HashMap<String, Uuid>> {
             Some(key) => Some(*created.get(key).with_context(|| format!("parent {key}"))?),
             None => None,
         };
-        let names = category.names.into_iter().map(|(locale, name)| NameInput { locale, name, slug: None });
+        let names =
+            category.names.into_iter().map(|(locale, name)| NameInput { locale, name, slug: None });
         let input = create_category::Input { parent, names: names.collect(), position: None };
         let node = create_category(app, &Viewer::System, input).await.map_err(told)?;
         created.insert(category.key, node.id);

@@ -24,17 +24,20 @@ pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<Va
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-    fs::create_dir_all(data_dir).with_context(|| format!("cannot create {}", data_dir.display()))?;
+    fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot create {}", data_dir.display()))?;
     let keys = VapidKeys::generate(clock);
     let draft = data_dir.join(format!("{FILE}.{}", clock.new_id().simple()));
-    write_secret(&draft, &keys.to_json()?).with_context(|| format!("cannot write {}", draft.display()))?;
+    write_secret(&draft, &keys.to_json()?)
+        .with_context(|| format!("cannot write {}", draft.display()))?;
     // A link, not a rename: it fails when another process has put its keys there meanwhile.
     let linked = fs::hard_link(&draft, &path);
     fs::remove_file(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
     match linked {
         Ok(()) => Ok(keys),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let json = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             parse(&json, &path)
         }
         Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
@@ -78,7 +81,8 @@ mod tests {
     fn processes_that_start_at_once_share_one_pair() {
         let folder = tempfile::tempdir().unwrap();
         let keys: Vec<String> = std::thread::scope(|scope| {
-            let start = || load_or_generate(folder.path(), &SystemClock).unwrap().public_key().to_owned();
+            let start =
+                || load_or_generate(folder.path(), &SystemClock).unwrap().public_key().to_owned();
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod domain;
 pub mod graphql;
 pub mod http;
+pub mod import;
 pub mod jobs;
 pub mod keys;
 pub mod live;

@@ -130,6 +130,8 @@ fn greet(app: &App, listen: std::net::SocketAddr, password: Option<&str>) {
     println!("  Data       {}", app.config.data_dir.display());
     if let Some(password) = password {
         println!("  Sign in    {FIRST_ADMIN} with the password {password}");
-        println!("             It is shown this once. Keep it, or start over with KHABAR_ADMIN_PASSWORD.");
+        println!(
+            "             It is shown this once. Keep it, or start over with KHABAR_ADMIN_PASSWORD."
+        );
     }
 }

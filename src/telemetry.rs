@@ -17,7 +17,9 @@ pub fn log(config: &Config) -> anyhow::Result<()> {
 /// Starts the metrics and answers the handle that renders them.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
-        .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+        .set_buckets(&[
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ])
         .context("the buckets of histograms")?
         .install_recorder()
         .context("the metrics cannot be started")

@@ -222,7 +222,12 @@ mod tests {
 
     #[tokio::test]
     async fn nonsense_is_not_known_and_not_asked_for_again_at_once() {
-        for nonsense in ["", "{}", r#"{"current":{"temperature_2m":"warm"}}"#, r#"{"current":{"temperature_2m":900}}"#] {
+        for nonsense in [
+            "",
+            "{}",
+            r#"{"current":{"temperature_2m":"warm"}}"#,
+            r#"{"current":{"temperature_2m":900}}"#,
+        ] {
             let (weather, requests) = serve(nonsense, Duration::ZERO).await;
             assert_eq!(weather.temperature(&place(), at(0)).await, None, "{nonsense}");
             assert_eq!(weather.temperature(&place(), at(0)).await, None);
@@ -233,7 +238,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_away_or_switched_off_is_no_error() {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let away = WeatherConfig { enabled: true, base_url: Url::parse("http://127.0.0.1:9/").unwrap() };
+        let away =
+            WeatherConfig { enabled: true, base_url: Url::parse("http://127.0.0.1:9/").unwrap() };
         assert_eq!(Weather::new(&away).unwrap().temperature(&place(), at(0)).await, None);
         let off = WeatherConfig { enabled: false, ..away };
         assert_eq!(Weather::new(&off).unwrap().temperature(&place(), at(0)).await, None);

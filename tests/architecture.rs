@@ -59,8 +59,14 @@ fn sources() -> Vec<Source> {
             let inside = path.strip_prefix(root.join("src")).unwrap();
             let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
-            let syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            found.push(Source { layer: first.trim_end_matches(".rs").to_owned(), path: inside.to_owned(), text, syntax });
+            let syntax = syn::parse_file(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            found.push(Source {
+                layer: first.trim_end_matches(".rs").to_owned(),
+                path: inside.to_owned(),
+                text,
+                syntax,
+            });
         }
     }
     assert!(found.len() > 50, "the sources were not found");
@@ -106,7 +112,11 @@ fn each_layer_uses_only_what_it_may() {
             continue;
         }
         let Some(may) = allowed.get(source.layer.as_str()) else {
-            broken.push(format!("{}: the layer {} has no rule", source.path.display(), source.layer));
+            broken.push(format!(
+                "{}: the layer {} has no rule",
+                source.path.display(),
+                source.layer
+            ));
             continue;
         };
         let mut used = BTreeSet::new();
@@ -123,7 +133,11 @@ fn each_layer_uses_only_what_it_may() {
 #[test]
 fn only_storage_knows_the_entities() {
     for source in sources().iter().filter(|source| source.layer != "storage") {
-        assert!(!source.text.contains("storage::entities"), "{} reaches into the tables", source.path.display());
+        assert!(
+            !source.text.contains("storage::entities"),
+            "{} reaches into the tables",
+            source.path.display()
+        );
     }
 }
 
@@ -151,7 +165,8 @@ impl Functions {
         if lines > MAX_FUNCTION {
             self.broken.push(format!("{} has {lines} lines", signature.ident));
         }
-        let arguments = signature.inputs.iter().filter(|input| matches!(input, syn::FnArg::Typed(_))).count();
+        let arguments =
+            signature.inputs.iter().filter(|input| matches!(input, syn::FnArg::Typed(_))).count();
         if arguments > MAX_ARGUMENTS && !self.resolvers {
             self.broken.push(format!("{} has {arguments} arguments", signature.ident));
         }
@@ -166,7 +181,8 @@ impl<'ast> Visit<'ast> for Functions {
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         let schema = ["Object", "Subscription"];
-        self.resolvers = item.attrs.iter().any(|attr| schema.iter().any(|name| attr.path().is_ident(name)));
+        self.resolvers =
+            item.attrs.iter().any(|attr| schema.iter().any(|name| attr.path().is_ident(name)));
         syn::visit::visit_item_impl(self, item);
         self.resolvers = false;
     }
@@ -183,7 +199,9 @@ fn functions_stay_short() {
     for source in sources() {
         let mut functions = Functions::default();
         functions.visit_file(&source.syntax);
-        broken.extend(functions.broken.iter().map(|what| format!("{}: {what}", source.path.display())));
+        broken.extend(
+            functions.broken.iter().map(|what| format!("{}: {what}", source.path.display())),
+        );
     }
     assert!(broken.is_empty(), "do one thing each:\n{}", broken.join("\n"));
 }
@@ -193,7 +211,9 @@ fn nothing_can_stop_the_server_on_purpose() {
     for source in sources() {
         let product = source.text.split("#[cfg(test)]").next().unwrap();
         for macro_name in ["todo!(", "unimplemented!(", "panic!(", ".unwrap()"] {
-            let line = product.lines().find(|line| line.contains(macro_name) && !line.trim_start().starts_with("//"));
+            let line = product
+                .lines()
+                .find(|line| line.contains(macro_name) && !line.trim_start().starts_with("//"));
             assert_eq!(line, None, "{}", source.path.display());
         }
     }

@@ -4,8 +4,8 @@
 mod database;
 
 use database::TestDatabase;
-use khabar::storage::{Database, edition, migrate, setting};
 use khabar::domain::edition::{Direction, Edition};
+use khabar::storage::{Database, edition, migrate, setting};
 
 async fn steps(db: &Database) -> (usize, usize) {
     let steps = migrate::status(db).await.unwrap();
@@ -21,7 +21,9 @@ async fn fill(db: &Database) {
         time_zone: chrono_tz::Asia::Baghdad,
         place: None,
     };
-    edition::insert(db.connection(), &edition, "2024-11-23T04:39:00Z".parse().unwrap()).await.unwrap();
+    edition::insert(db.connection(), &edition, "2024-11-23T04:39:00Z".parse().unwrap())
+        .await
+        .unwrap();
     setting::set(db.connection(), "key", "value").await.unwrap();
 }
 

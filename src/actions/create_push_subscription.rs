@@ -65,7 +65,8 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     match known {
         None => {
             let browser = (&endpoint, &keys);
-            storage::push_subscription::insert(tx, browser, &topics, token.hash(), app.now()).await?;
+            storage::push_subscription::insert(tx, browser, &topics, token.hash(), app.now())
+                .await?;
         }
         Some(known) if is_same_browser(&known, &keys, presented) => {
             let written = (token.hash(), app.now());
@@ -90,11 +91,15 @@ fn parse(app: &App, input: &Input) -> Result<(Endpoint, PushKeys), Failure<Code>
     };
     let mut faults = Faults::default();
     let mut take = |field: &str, fault: &str| faults.push(Rejection::invalid(field, fault));
-    let endpoint = Endpoint::parse(&input.endpoint, &rules).map_err(|fault| take("endpoint", fault));
+    let endpoint =
+        Endpoint::parse(&input.endpoint, &rules).map_err(|fault| take("endpoint", fault));
     let p256dh = parse_p256dh(&input.p256dh).map_err(|fault| take("keys.p256dh", fault));
     let auth = parse_auth(&input.auth).map_err(|fault| take("keys.auth", fault));
     if input.categories.len() > MAX_CATEGORIES {
-        let message = format!("holds {} categories; at most {MAX_CATEGORIES} are allowed", input.categories.len());
+        let message = format!(
+            "holds {} categories; at most {MAX_CATEGORIES} are allowed",
+            input.categories.len()
+        );
         faults.push(Rejection::at("categories", Code::TooLong, message));
     }
     faults.check()?;
@@ -104,7 +109,10 @@ fn parse(app: &App, input: &Input) -> Result<(Endpoint, PushKeys), Failure<Code>
     }
 }
 
-async fn parse_topics(tx: &impl sea_orm::ConnectionTrait, input: &Input) -> Result<Topics, Failure<Code>> {
+async fn parse_topics(
+    tx: &impl sea_orm::ConnectionTrait,
+    input: &Input,
+) -> Result<Topics, Failure<Code>> {
     let mut faults = Faults::default();
     let edition = storage::edition::by_locale(tx, &input.locale).await?;
     if edition.is_none() {
@@ -115,7 +123,11 @@ async fn parse_topics(tx: &impl sea_orm::ConnectionTrait, input: &Input) -> Resu
     categories.sort_unstable();
     categories.dedup();
     if storage::category::by_ids(tx, &categories).await?.len() != categories.len() {
-        faults.push(Rejection::at("categories", Code::CategoryNotFound, "names a category that does not exist"));
+        faults.push(Rejection::at(
+            "categories",
+            Code::CategoryNotFound,
+            "names a category that does not exist",
+        ));
     }
     faults.check()?;
     let edition_id = edition.map(|edition| edition.id).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What the newsroom does: one file a verb. Each checks who may, parses its input collecting every
 //! fault, and makes the change with all that follows from it in one transaction.
 
+pub mod choose_edition;
 pub mod create_article;
 pub mod create_category;
 pub mod create_comment;
@@ -10,6 +11,8 @@ pub mod create_user;
 pub mod delete_category;
 pub mod delete_push_subscription;
 pub mod import_article;
+pub mod import_category;
+pub mod import_story;
 pub mod moderate_comment;
 pub mod move_category;
 pub mod publish_article;

@@ -122,7 +122,11 @@ impl Alert {
 
     /// The message as Declarative Web Push writes it, in at most `limit` bytes. Browsers that do not
     /// know the form hand it to the service worker, which finds the same words in it.
-    pub fn payload(&self, story: &StoryLink<'_>, limit: usize) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn payload(
+        &self,
+        story: &StoryLink<'_>,
+        limit: usize,
+    ) -> Result<Vec<u8>, serde_json::Error> {
         let mut room = limit;
         loop {
             let payload = serde_json::to_vec(&self.message(story, room))?;
@@ -201,8 +205,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const STORY: StoryLink<'_> =
-        StoryLink { url: "https://news.example/ar-IQ/x", locale: "ar-IQ", direction: Direction::Rtl };
+    const STORY: StoryLink<'_> = StoryLink {
+        url: "https://news.example/ar-IQ/x",
+        locale: "ar-IQ",
+        direction: Direction::Rtl,
+    };
 
     fn alert(title: &str, body: &str) -> Alert {
         Alert {

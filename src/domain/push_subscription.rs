@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::DecodePaddingMode;
 use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 use uuid::Uuid;
@@ -110,7 +110,8 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
             let shared = a == 100 && (64..128).contains(&b);
-            let special = a == 0 || a >= 240 || (a, b, c) == (192, 0, 0) || (a == 198 && (b & 0xfe) == 18);
+            let special =
+                a == 0 || a >= 240 || (a, b, c) == (192, 0, 0) || (a == 198 && (b & 0xfe) == 18);
             !(v4.is_loopback()
                 || v4.is_private()
                 || v4.is_link_local()
@@ -264,9 +265,27 @@ mod tests {
     #[test]
     fn addresses_that_are_not_public() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1",
-            "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.2.1",
+            "240.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
             "2001::1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
@@ -282,7 +301,9 @@ mod tests {
         let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
         let auth = "BTBZMqHH6r4Tts7J_aSIgg";
         assert!(parse_p256dh(p256dh).is_ok() && parse_auth(auth).is_ok());
-        assert!(parse_p256dh(&format!("{p256dh}=")).is_ok() && parse_auth(&format!("{auth}==")).is_ok());
+        assert!(
+            parse_p256dh(&format!("{p256dh}=")).is_ok() && parse_auth(&format!("{auth}==")).is_ok()
+        );
         assert!(parse_p256dh(&p256dh.replace('_', "/").replace('-', "+")).is_ok());
         assert!(parse_p256dh(&p256dh.replace("BCVx", "BCVy")).is_err(), "not on the curve");
         for bad in ["", "AAAA", &"A".repeat(87), "💥"] {

@@ -52,18 +52,21 @@ pub struct PushSubscriptionCreateInput {
     token: Option<String>,
 }
 
-user_errors!(PushSubscriptionCreateUserError, PushSubscriptionCreateUserErrorCode = create_push_subscription::Code {
-    /// A required field has nothing visible in it.
-    Blank,
-    /// More items than the field allows.
-    TooLong,
-    /// Not of the form that the message asks for.
-    Invalid,
-    /// There is no edition of this locale.
-    EditionNotFound,
-    /// There is no such category.
-    CategoryNotFound,
-});
+user_errors!(
+    PushSubscriptionCreateUserError,
+    PushSubscriptionCreateUserErrorCode = create_push_subscription::Code {
+        /// A required field has nothing visible in it.
+        Blank,
+        /// More items than the field allows.
+        TooLong,
+        /// Not of the form that the message asks for.
+        Invalid,
+        /// There is no edition of this locale.
+        EditionNotFound,
+        /// There is no such category.
+        CategoryNotFound,
+    }
+);
 
 /// What came of `pushSubscriptionCreate`.
 #[derive(SimpleObject)]

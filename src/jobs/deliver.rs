@@ -51,8 +51,14 @@ pub(super) async fn run(
             return Ok(());
         }
         let range = (shard.cursor, shard.last_id);
-        let page = storage::push_subscription::audience(app.db.connection(), &alert, &path, range, PAGE).await?;
-        let end = if page.len() < usize::try_from(PAGE)? { shard.last_id } else { last_id(&page, &shard) };
+        let page =
+            storage::push_subscription::audience(app.db.connection(), &alert, &path, range, PAGE)
+                .await?;
+        let end = if page.len() < usize::try_from(PAGE)? {
+            shard.last_id
+        } else {
+            last_id(&page, &shard)
+        };
         let Some(outcomes) = send_page(app, sender, &message, page, &shard).await? else {
             return Ok(());
         };
@@ -71,7 +77,8 @@ fn last_id(page: &[Recipient], shard: &Shard) -> i64 {
 /// The message of an alert: the same for everybody until it is sealed.
 pub(super) async fn message(app: &App, alert: &Alert) -> anyhow::Result<Message> {
     let connection = app.db.connection();
-    let article = storage::article::by_id(connection, alert.article_id, Visibility::Everything).await?;
+    let article =
+        storage::article::by_id(connection, alert.article_id, Visibility::Everything).await?;
     let article = article.context("an alert without its article")?;
     let edition = storage::edition::by_ids(connection, &[alert.edition_id]).await?.pop();
     let edition = edition.context("an alert without its edition")?;
@@ -136,7 +143,13 @@ async fn write_down(
         return Ok(false);
     }
     storage::alert::extend_lease(tx, shard, app.now() + LEASE).await?;
-    settle(app, &change, alert, outcomes.iter().map(|(recipient, outcome)| (recipient, *outcome, 1))).await?;
+    settle(
+        app,
+        &change,
+        alert,
+        outcomes.iter().map(|(recipient, outcome)| (recipient, *outcome, 1)),
+    )
+    .await?;
     storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
     change.commit().await?;
     Ok(true)
@@ -161,7 +174,8 @@ pub(super) async fn settle(
             }
             Outcome::Gone => {
                 counts.gone += 1;
-                storage::push_subscription::delete_gone(tx, recipient.id, recipient.generation).await?;
+                storage::push_subscription::delete_gone(tx, recipient.id, recipient.generation)
+                    .await?;
                 None
             }
             // Shortened already and still too large: no later try would be shorter.

@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 use super::deliver::{message, settle};
 use crate::app::App;
 use crate::push::Sender;
-use crate::storage::alert::Retry;
 use crate::storage;
+use crate::storage::alert::Retry;
 
 /// How long claimed retries belong to their worker: longer than a batch of them can take.
 const LEASE: TimeDelta = TimeDelta::minutes(2);
@@ -22,7 +22,8 @@ const AT_ONCE: usize = 64;
 pub(super) async fn run(app: &App, sender: &Sender) -> anyhow::Result<bool> {
     let now = app.now();
     let change = app.begin().await?;
-    let due = storage::alert::claim_retries(change.transaction(), (now, now + LEASE), BATCH).await?;
+    let due =
+        storage::alert::claim_retries(change.transaction(), (now, now + LEASE), BATCH).await?;
     change.commit().await?;
     let Some(first) = due.first() else { return Ok(false) };
     let Some(alert) = storage::alert::by_id(app.db.connection(), first.alert_id).await? else {
@@ -30,7 +31,8 @@ pub(super) async fn run(app: &App, sender: &Sender) -> anyhow::Result<bool> {
         return Ok(true);
     };
     let message = message(app, &alert).await?;
-    let attempts: HashMap<i64, Retry> = due.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
+    let attempts: HashMap<i64, Retry> =
+        due.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
     let ids: Vec<i64> = attempts.keys().copied().collect();
     let recipients = storage::push_subscription::by_ids(app.db.connection(), &ids).await?;
     let message = &message;

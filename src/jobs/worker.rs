@@ -134,7 +134,13 @@ impl Worker {
             Err(Unfinished::Retry(after, reason)) if claimed.attempts < MAX_ATTEMPTS => {
                 tracing::warn!(kind, attempts = claimed.attempts, reason, "a job is put off");
                 let wait = TimeDelta::from_std(after).unwrap_or(JOB_LEASE);
-                storage::job::retry(tx, claimed.id, &reason, self.app.now() + self.app.clock.jitter(wait)).await?;
+                storage::job::retry(
+                    tx,
+                    claimed.id,
+                    &reason,
+                    self.app.now() + self.app.clock.jitter(wait),
+                )
+                .await?;
             }
             Err(Unfinished::Retry(_, reason) | Unfinished::GiveUp(reason)) => {
                 tracing::error!(kind, id = claimed.id, reason, "a job is given up");

@@ -21,7 +21,8 @@ pub fn seal(keys: &PushKeys, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
     // ring makes key pairs from its own source of randomness and from no other.
     let random = SystemRandom::new();
     let private = EphemeralPrivateKey::generate(&ECDH_P256, &random)?;
-    let public: [u8; 65] = private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
+    let public: [u8; 65] =
+        private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
     let mut salt = [0; 16];
     random.fill(&mut salt)?;
     let browser = UnparsedPublicKey::new(&ECDH_P256, keys.p256dh);
@@ -85,8 +86,7 @@ mod tests {
 
     /// The keys of RFC 8291, Appendix A.
     fn browser() -> (EcKeyComponents, PushKeys) {
-        let p256dh =
-            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+        let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
         let private: [u8; 32] = bytes("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94");
         let keys = PushKeys { p256dh: bytes(p256dh), auth: bytes("BTBZMqHH6r4Tts7J_aSIgg") };
         (EcKeyComponents::new(private.to_vec(), keys.p256dh.to_vec()), keys)
@@ -100,7 +100,8 @@ mod tests {
         );
         let secret: [u8; 32] = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
         let salt = bytes("DGv6ra1nlYgDCS1FRnbzlw");
-        let sealed = encrypt(&keys, &public, &secret, salt, b"When I grow up, I want to be a watermelon");
+        let sealed =
+            encrypt(&keys, &public, &secret, salt, b"When I grow up, I want to be a watermelon");
         let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
         assert_eq!(URL_SAFE_NO_PAD.encode(sealed.unwrap()), expected);
     }

@@ -86,7 +86,13 @@ impl Sender {
         outcome
     }
 
-    async fn attempt(&self, to: &Recipient, payload: &Arc<[u8]>, message: &Message, now: Timestamp) -> Outcome {
+    async fn attempt(
+        &self,
+        to: &Recipient,
+        payload: &Arc<[u8]>,
+        message: &Message,
+        now: Timestamp,
+    ) -> Outcome {
         let authorization = match self.signer.authorization(&to.endpoint.origin(), now) {
             Ok(authorization) => authorization,
             Err(error) => {
@@ -100,7 +106,9 @@ impl Sender {
             tokio::task::spawn_blocking(move || seal(&keys, &payload)).await
         };
         match sealed {
-            Ok(Ok(body)) => self.transport.send(&to.endpoint, authorization, body, message, now).await,
+            Ok(Ok(body)) => {
+                self.transport.send(&to.endpoint, authorization, body, message, now).await
+            }
             // Keys that were checked when they came cannot be sealed for: the row is damaged.
             Ok(Err(_)) => Outcome::Gone,
             Err(error) => {

@@ -92,7 +92,9 @@ impl Resolve for PublicOnly {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> = found
-                .filter(|address| is_public(address.ip()) || (allow_loopback && address.ip().is_loopback()))
+                .filter(|address| {
+                    is_public(address.ip()) || (allow_loopback && address.ip().is_loopback())
+                })
                 .collect();
             if allowed.is_empty() {
                 return Err("the host has no public address".into());

@@ -39,9 +39,13 @@ impl VapidKeys {
 
     /// A key pair from its JSON; fails when the two keys do not belong together.
     pub fn from_json(json: &str) -> anyhow::Result<Self> {
-        let keys: Self = serde_json::from_str(json).context("the VAPID keys are not the JSON they were saved as")?;
-        let private = URL_SAFE_NO_PAD.decode(&keys.private_key).context("the private key is not base64url")?;
-        let private = p256::SecretKey::from_slice(&private).map_err(|_| anyhow!("the private key is none of P-256"))?;
+        let keys: Self = serde_json::from_str(json)
+            .context("the VAPID keys are not the JSON they were saved as")?;
+        let private = URL_SAFE_NO_PAD
+            .decode(&keys.private_key)
+            .context("the private key is not base64url")?;
+        let private = p256::SecretKey::from_slice(&private)
+            .map_err(|_| anyhow!("the private key is none of P-256"))?;
         if Self::from_private(&private).public_key == keys.public_key {
             Ok(keys)
         } else {
@@ -149,7 +153,11 @@ mod tests {
         assert_eq!(claims["sub"], "mailto:a@b.example");
         assert_eq!(claims["exp"], (now + LASTS).timestamp());
 
-        let later = |hours| signer.authorization("https://push.example:8443", now + TimeDelta::hours(hours)).unwrap();
+        let later = |hours| {
+            signer
+                .authorization("https://push.example:8443", now + TimeDelta::hours(hours))
+                .unwrap()
+        };
         assert_eq!(later(5), header);
         assert_ne!(later(6), header);
         assert_ne!(signer.authorization("https://other.example", now).unwrap(), header);

@@ -136,7 +136,9 @@ pub async fn claim_shard(
         .table(Entity)
         .value(Column::LeasedUntil, until)
         .value(Column::Fence, Expr::col(Column::Fence).add(1))
-        .and_where(Expr::tuple([Expr::col(Column::AlertId), Expr::col(Column::Number)]).in_subquery(free))
+        .and_where(
+            Expr::tuple([Expr::col(Column::AlertId), Expr::col(Column::Number)]).in_subquery(free),
+        )
         .returning_all()
         .to_owned();
     connection.query_one(&claim).await?.map(|row| shard(&row)).transpose()
@@ -148,7 +150,8 @@ pub async fn extend_lease(
     shard: &Shard,
     until: Timestamp,
 ) -> Result<bool, DbErr> {
-    let update = alert_shard::Entity::update_many().col_expr(alert_shard::Column::LeasedUntil, until.into());
+    let update =
+        alert_shard::Entity::update_many().col_expr(alert_shard::Column::LeasedUntil, until.into());
     let held = update.filter(held(shard)).exec(connection).await?;
     Ok(held.rows_affected == 1)
 }
@@ -188,7 +191,11 @@ fn held(shard: &Shard) -> sea_orm::Condition {
 }
 
 /// Adds what became of a page to an alert's counters.
-pub async fn count(connection: &impl ConnectionTrait, id: Uuid, counts: Counts) -> Result<(), DbErr> {
+pub async fn count(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    counts: Counts,
+) -> Result<(), DbErr> {
     if counts == Counts::default() {
         return Ok(());
     }
@@ -224,7 +231,9 @@ pub async fn put_retry(
 
 /// Forgets that a subscription had to be tried again.
 pub async fn delete_retry(connection: &impl ConnectionTrait, retry: &Retry) -> Result<(), DbErr> {
-    alert_retry::Entity::delete_by_id((retry.alert_id, retry.push_subscription_id)).exec(connection).await?;
+    alert_retry::Entity::delete_by_id((retry.alert_id, retry.push_subscription_id))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
@@ -266,7 +275,11 @@ pub async fn claim_retries(
 }
 
 /// Closes an alert whose shards are finished and that has nobody left to try again.
-pub async fn finish_if_done(connection: &impl ConnectionTrait, id: Uuid, now: Timestamp) -> Result<(), DbErr> {
+pub async fn finish_if_done(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let shards = alert_shard::Entity::find()
         .filter(alert_shard::COLUMN.alert_id.eq(id))
         .filter(alert_shard::COLUMN.finished_at.is_null());
@@ -303,8 +316,10 @@ fn from_row(row: alert::Model) -> Result<Alert, DbErr> {
         breaking: row.breaking,
         title: row.title,
         body: row.body,
-        state: AlertState::from_word(&row.state).ok_or_else(|| unreadable("alert state", &row.state))?,
-        urgency: Urgency::from_word(&row.urgency).ok_or_else(|| unreadable("urgency", &row.urgency))?,
+        state: AlertState::from_word(&row.state)
+            .ok_or_else(|| unreadable("alert state", &row.state))?,
+        urgency: Urgency::from_word(&row.urgency)
+            .ok_or_else(|| unreadable("urgency", &row.urgency))?,
         accepted: row.accepted,
         gone: row.gone,
         failed: row.failed,

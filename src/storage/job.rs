@@ -1,7 +1,9 @@
 //! Jobs: written with the change that asks for them, claimed by workers, kept until they are done.
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set,
+};
 
 use super::entities::job::{ActiveModel, COLUMN, Column, Entity};
 use super::unreadable;
@@ -102,7 +104,11 @@ pub async fn retry(
 }
 
 /// Gives a job up and keeps it with the reason.
-pub async fn give_up(connection: &impl ConnectionTrait, id: i64, reason: &str) -> Result<(), DbErr> {
+pub async fn give_up(
+    connection: &impl ConnectionTrait,
+    id: i64,
+    reason: &str,
+) -> Result<(), DbErr> {
     let row = ActiveModel {
         id: Set(id),
         state: Set(DEAD.to_owned()),

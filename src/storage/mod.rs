@@ -11,6 +11,7 @@ pub mod db;
 pub mod edition;
 pub mod entities;
 pub mod event;
+pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;

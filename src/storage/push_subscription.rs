@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set,
 };
 use uuid::Uuid;
 
@@ -28,7 +29,8 @@ pub async fn lock_by_endpoint(
     connection: &impl ConnectionTrait,
     endpoint: &Endpoint,
 ) -> Result<Option<Stored>, DbErr> {
-    let find = Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec())).lock_exclusive();
+    let find =
+        Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec())).lock_exclusive();
     find.one(connection).await?.map(stored).transpose()
 }
 
@@ -92,7 +94,11 @@ pub async fn update(
     put_topics(connection, old.id, &topics.categories).await
 }
 
-async fn put_topics(connection: &impl ConnectionTrait, id: i64, categories: &[Uuid]) -> Result<(), DbErr> {
+async fn put_topics(
+    connection: &impl ConnectionTrait,
+    id: i64,
+    categories: &[Uuid],
+) -> Result<(), DbErr> {
     let rows = categories.iter().map(|category| topic::ActiveModel {
         push_subscription_id: Set(id),
         category_id: Set(*category),
@@ -105,13 +111,23 @@ async fn put_topics(connection: &impl ConnectionTrait, id: i64, categories: &[Uu
 }
 
 /// Deletes the subscription of a token. Whether there was one is not told.
-pub async fn delete_by_token(connection: &impl ConnectionTrait, token_hash: [u8; 32]) -> Result<(), DbErr> {
-    Entity::delete_many().filter(COLUMN.token_hash.eq(token_hash.to_vec())).exec(connection).await?;
+pub async fn delete_by_token(
+    connection: &impl ConnectionTrait,
+    token_hash: [u8; 32],
+) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(COLUMN.token_hash.eq(token_hash.to_vec()))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
 /// Deletes a subscription that a push service called gone, unless it has newer keys by now.
-pub async fn delete_gone(connection: &impl ConnectionTrait, id: i64, generation: i64) -> Result<(), DbErr> {
+pub async fn delete_gone(
+    connection: &impl ConnectionTrait,
+    id: i64,
+    generation: i64,
+) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(COLUMN.id.eq(id))
         .filter(COLUMN.generation.eq(generation))
@@ -147,7 +163,9 @@ pub async fn audience(
         .filter(COLUMN.id.gt(after))
         .filter(COLUMN.id.lte(last))
         .filter(COLUMN.edition_id.eq(alert.edition_id))
-        .filter(COLUMN.all_categories.eq(true).or(Expr::col((Entity, Column::Id)).in_subquery(chose)))
+        .filter(
+            COLUMN.all_categories.eq(true).or(Expr::col((Entity, Column::Id)).in_subquery(chose)),
+        )
         .order_by_asc(COLUMN.id)
         .limit(limit);
     if !alert.breaking {
@@ -157,7 +175,10 @@ pub async fn audience(
 }
 
 /// The subscriptions with these ids that are still there.
-pub async fn by_ids(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<Recipient>, DbErr> {
+pub async fn by_ids(
+    connection: &impl ConnectionTrait,
+    ids: &[i64],
+) -> Result<Vec<Recipient>, DbErr> {
     let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied()));
     find.all(connection).await?.into_iter().map(recipient).collect()
 }
@@ -175,9 +196,16 @@ fn stored(row: Model) -> Result<Stored, DbErr> {
 
 fn recipient(row: Model) -> Result<Recipient, DbErr> {
     // What is stored was checked by the rules of its day; the transport checks the address anyway.
-    let host = url::Url::parse(&row.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host =
+        url::Url::parse(&row.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     let rules = EndpointRules { extra_hosts: host.into_iter().collect(), allow_loopback: true };
-    let endpoint = Endpoint::parse(&row.endpoint, &rules)
-        .map_err(|fault| DbErr::Custom(format!("the endpoint of push subscription {} {fault}", row.id)))?;
-    Ok(Recipient { id: row.id, generation: row.generation, endpoint, keys: keys(row.p256dh, row.auth)? })
+    let endpoint = Endpoint::parse(&row.endpoint, &rules).map_err(|fault| {
+        DbErr::Custom(format!("the endpoint of push subscription {} {fault}", row.id))
+    })?;
+    Ok(Recipient {
+        id: row.id,
+        generation: row.generation,
+        endpoint,
+        keys: keys(row.p256dh, row.auth)?,
+    })
 }
