@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenTree;
-use syn::spanned::Spanned;
 use syn::visit::Visit;
 
 const MAX_FILE: usize = 400;
@@ -161,7 +160,8 @@ struct Functions {
 
 impl Functions {
     fn check(&mut self, signature: &syn::Signature, block: &syn::Block) {
-        let lines = block.span().end().line - block.span().start().line + 1;
+        let braces = block.brace_token.span;
+        let lines = braces.close().end().line - braces.open().start().line + 1;
         if lines > MAX_FUNCTION {
             self.broken.push(format!("{} has {lines} lines", signature.ident));
         }

@@ -14,7 +14,59 @@ async fn a_reader_sees_the_published_story() {
     newsroom.published("خبر عاجل من أربيل").await;
     let variables = json!({ "slug": "خبر-عاجل-من-أربيل", "locale": "ar-IQ" });
     let answer = newsroom.test.read(&operation("ArticlePage"), variables).await;
-    insta::assert_json_snapshot!(answer.at("/article"), { ".id" => "…", ".category.id" => "…" }, @"");
+    insta::assert_json_snapshot!(answer.at("/article"), { ".id" => "…", ".category.id" => "…" }, @r#"
+    {
+      "authors": [
+        {
+          "name": "سارة كريم"
+        }
+      ],
+      "body": {
+        "html": "<p>الفقرة الأولى.</p>\n<p>الفقرة الثانية.</p>\n"
+      },
+      "breaking": false,
+      "canonicalUrl": "https://news.example/ar-IQ/%D8%AE%D8%A8%D8%B1-%D8%B9%D8%A7%D8%AC%D9%84-%D9%85%D9%86-%D8%A3%D8%B1%D8%A8%D9%8A%D9%84",
+      "category": {
+        "ancestors": [
+          {
+            "name": "العالم",
+            "slug": "العالم"
+          }
+        ],
+        "id": "…",
+        "name": "العراق",
+        "slug": "العراق"
+      },
+      "commentCount": 0,
+      "comments": {
+        "nodes": [],
+        "pageInfo": {
+          "endCursor": null,
+          "hasNextPage": false
+        }
+      },
+      "dateline": null,
+      "direction": "RTL",
+      "excerpt": "الفقرة الأولى. الفقرة الثانية.",
+      "headline": "خبر عاجل من أربيل",
+      "id": "…",
+      "image": null,
+      "locale": "ar-IQ",
+      "movedFrom": null,
+      "publishedAt": "2024-11-23T04:39:00+00:00",
+      "readingTimeMinutes": 1,
+      "slug": "خبر-عاجل-من-أربيل",
+      "subheadline": null,
+      "tags": [
+        {
+          "name": "تجربة",
+          "slug": "تجربة"
+        }
+      ],
+      "translations": [],
+      "updatedAt": "2024-11-23T04:39:00+00:00"
+    }
+    "#);
 }
 
 #[tokio::test]

@@ -9,7 +9,22 @@ use khabar::domain::viewer::Role;
 async fn the_header_is_written_as_the_locale_writes_it() {
     let newsroom = TestApp::with_newsroom().await;
     let answer = newsroom.test.read(&operation("SiteHeader"), json!({ "locale": "ar-iq" })).await;
-    insta::assert_json_snapshot!(answer.at("/edition"), @"");
+    insta::assert_json_snapshot!(answer.at("/edition"), @r#"
+    {
+      "direction": "RTL",
+      "localTime": {
+        "formatted": "السبت 23 تشرين الثاني 07:39",
+        "instant": "2024-11-23T04:39:00+00:00"
+      },
+      "locale": "ar-IQ",
+      "name": "خبر",
+      "place": {
+        "name": "Erbil",
+        "temperatureCelsius": null
+      },
+      "timeZone": "Asia/Baghdad"
+    }
+    "#);
 }
 
 #[tokio::test]

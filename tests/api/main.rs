@@ -3,6 +3,7 @@
 
 mod support;
 
+mod alert;
 mod article;
 mod article_mutation;
 mod category;

@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod fixtures;
+pub mod push_service;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use khabar::domain::clock::FixedClock;
 use khabar::domain::event::LastEventId;
 use khabar::domain::viewer::{Role, Viewer};
 use khabar::graphql::{self, Schema};
+use khabar::jobs::worker::Worker;
 use khabar::live::Tail;
 use khabar::passwords::Passwords;
 use khabar::push::vapid::VapidKeys;
@@ -121,6 +123,16 @@ impl TestApp {
         Listening(answers.boxed())
     }
 
+    /// A worker over this application.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.app.clone()).unwrap()
+    }
+
+    /// Works until nothing is due.
+    pub async fn run_jobs(&self) {
+        self.worker().run_until_idle().await.unwrap();
+    }
+
     /// How many SQL statements the work runs.
     pub async fn count_statements<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
         // The tail polls each second; stop it, so that only the work is counted.
@@ -133,8 +145,22 @@ impl TestApp {
 }
 
 impl Drop for TestApp {
+    /// Fails a test that leaves jobs behind: it has not seen all that it caused.
     fn drop(&mut self) {
         self.shutdown.cancel();
+        if std::thread::panicking() || Arc::strong_count(&self.database) > 1 {
+            return;
+        }
+        let database = Arc::clone(&self.database);
+        let count = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let db = database.open().await;
+                khabar::storage::job::count_open(db.connection()).await.unwrap()
+            })
+        });
+        assert_eq!(count.join().unwrap(), 0, "the test left jobs behind; call run_jobs()");
     }
 }
 
