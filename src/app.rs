@@ -1,12 +1,18 @@
 //! What a request or a job is handed: the database, the clock, the configuration.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use crate::config::Config;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::{Clock, SystemClock, Timestamp};
+use crate::keys;
 use crate::passwords::Passwords;
+use crate::push::vapid::VapidKeys;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database};
+use crate::storage::{Change, Database, migrate};
+use crate::weather::Weather;
 
 /// The application. Cloning it is cheap; clones are the same application.
 #[derive(Debug, Clone)]
@@ -19,11 +25,44 @@ pub struct App {
     pub config: Arc<Config>,
     /// Makes and checks password hashes.
     pub passwords: Passwords,
+    /// The weather at the editions' places.
+    pub weather: Arc<Weather>,
+    /// The keys that identify this newsroom to push services.
+    pub vapid: Arc<VapidKeys>,
     /// How often strangers may try.
     pub limits: Arc<RateLimits>,
 }
 
 impl App {
+    /// Opens everything that the configuration names, and makes the data folder and the keys if
+    /// they are missing.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot create the data folder {}", config.data_dir.display()))?;
+        // Fails only when another part of the process was faster with the same provider.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(Self {
+            db: Database::open(&config.database_url, config.database_connections).await?,
+            passwords: Passwords::new(&*clock)?,
+            limits: Arc::new(RateLimits::new(&config)),
+            weather: Arc::new(Weather::new(&config.weather)?),
+            vapid: Arc::new(keys::load_or_generate(&config.data_dir, &*clock)?),
+            config: Arc::new(config),
+            clock,
+        })
+    }
+
+    /// Brings the database's schema up to date.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        migrate::up(&self.db, Some(&self.migration_lock())).await
+    }
+
+    /// The file that one migrating process at a time holds locked.
+    pub fn migration_lock(&self) -> PathBuf {
+        self.config.data_dir.join("migrate.lock")
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -45,6 +45,8 @@ pub struct Config {
     pub comments_per_minute: u32,
     /// Sign-ins that one address may try in a minute.
     pub sign_ins_per_minute: u32,
+    /// Push subscriptions that one address may post in a minute.
+    pub push_subscriptions_per_minute: u32,
     /// The weather at the editions' places.
     pub weather: WeatherConfig,
     /// Web Push.
@@ -130,6 +132,8 @@ impl Config {
             comments_per_minute: settings.take("comments_per_minute", 6, |v| number(v, 1, 100_000)),
             sign_ins_per_minute: settings
                 .take("sign_ins_per_minute", 10, |v| number(v, 1, 100_000)),
+            push_subscriptions_per_minute: settings
+                .take("push_subscriptions_per_minute", 60, |v| number(v, 1, 100_000)),
             weather: WeatherConfig {
                 enabled: settings.take("weather.enabled", true, switch),
                 base_url: settings.take("weather.base_url", open_meteo(), web_url),

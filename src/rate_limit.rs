@@ -20,6 +20,8 @@ pub enum Limited {
     Comment,
     /// Trying to sign in.
     SignIn,
+    /// Opting in to alerts.
+    PushSubscription,
 }
 
 /// The limits of this process, by address.
@@ -27,6 +29,7 @@ pub enum Limited {
 pub struct RateLimits {
     comments: DefaultKeyedRateLimiter<IpAddr>,
     sign_ins: DefaultKeyedRateLimiter<IpAddr>,
+    push_subscriptions: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl RateLimits {
@@ -39,6 +42,7 @@ impl RateLimits {
         Self {
             comments: limiter(config.comments_per_minute),
             sign_ins: limiter(config.sign_ins_per_minute),
+            push_subscriptions: limiter(config.push_subscriptions_per_minute),
         }
     }
 
@@ -51,6 +55,7 @@ impl RateLimits {
         let limiter = match what {
             Limited::Comment => &self.comments,
             Limited::SignIn => &self.sign_ins,
+            Limited::PushSubscription => &self.push_subscriptions,
         };
         let allowed = limiter.check_key(&network(address));
         allowed.map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
@@ -60,6 +65,7 @@ impl RateLimits {
     pub fn forget_quiet(&self) {
         self.comments.retain_recent();
         self.sign_ins.retain_recent();
+        self.push_subscriptions.retain_recent();
     }
 }
 

@@ -2,8 +2,10 @@
 
 use uuid::Uuid;
 
+use super::queue_alert::{self, queue_alert};
 use super::takes_field_codes;
 use crate::app::App;
+use crate::domain::alert::Alert;
 use crate::domain::article::{Article, ArticleState};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Rejection};
@@ -16,6 +18,17 @@ use crate::storage::article::Visibility;
 pub struct Input {
     /// The version that was read; refused when somebody has changed the article since.
     pub lock_version: Option<i32>,
+    /// Readers who opted in are told, if this is given.
+    pub alert: Option<queue_alert::Input>,
+}
+
+/// What was published.
+#[derive(Debug)]
+pub struct Published {
+    /// The article as readers see it.
+    pub article: Article,
+    /// The alert, if one was asked for.
+    pub alert: Option<Alert>,
 }
 
 /// Why an article was not published.
@@ -45,7 +58,7 @@ pub async fn publish_article(
     viewer: &Viewer,
     id: Uuid,
     input: Input,
-) -> Result<Article, Failure<Code>> {
+) -> Result<Published, Failure<Code>> {
     viewer.check(Permission::PublishArticles)?;
     let mut change = app.begin().await?;
     let tx = change.transaction();
@@ -74,8 +87,12 @@ pub async fn publish_article(
             category_path,
         });
     }
+    let alert = match input.alert {
+        Some(alert) => Some(queue_alert(app, &mut change, viewer, &shown, alert).await?),
+        None => None,
+    };
     change.commit().await?;
-    Ok(shown)
+    Ok(Published { article: shown, alert })
 }
 
 fn check_publishable(article: &Article, input: &Input) -> Result<(), Failure<Code>> {

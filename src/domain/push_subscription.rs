@@ -1,1 +1,292 @@
-//! p
+//! Push subscriptions: what a browser hands over (W3C Push API), parsed before it is trusted.
+//!
+//! An endpoint is an address that this server will send requests to, chosen by a stranger. So it
+//! must belong to a push service: compared as parsed hosts, never as strings.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::DecodePaddingMode;
+use base64::alphabet;
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
+use uuid::Uuid;
+
+/// Characters an endpoint may have.
+const MAX_ENDPOINT: usize = 2_048;
+/// Categories one reader may choose.
+pub const MAX_CATEGORIES: usize = 100;
+
+/// The push services of Chrome, Firefox, Safari and Edge.
+const PUSH_SERVICES: [&str; 5] = [
+    "fcm.googleapis.com",
+    "jmt17.google.com",
+    "updates.push.services.mozilla.com",
+    "push.apple.com",
+    "notify.windows.com",
+];
+
+/// Which endpoints are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointRules {
+    /// Hosts that the operator trusts besides the well-known ones.
+    pub extra_hosts: Vec<String>,
+    /// Accepts `http` and any port on this machine's loopback addresses. For tests.
+    pub allow_loopback: bool,
+}
+
+/// The address of a browser at its push service. A capability: whoever knows it can send, so it is
+/// never written to a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+impl Endpoint {
+    /// The endpoint, or what is wrong with it in words.
+    pub fn parse(text: &str, rules: &EndpointRules) -> Result<Self, &'static str> {
+        if text.len() > MAX_ENDPOINT {
+            return Err("is longer than 2048 characters");
+        }
+        let mut url = Url::parse(text).map_err(|_| "is no address")?;
+        url.set_fragment(None);
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must not contain a user name");
+        }
+        match url.host() {
+            Some(host) if rules.allow_loopback && is_loopback(&host) => Ok(Self(url)),
+            Some(Host::Domain(domain)) if is_trusted(domain, rules) => {
+                if url.scheme() == "https" && url.port().is_none() {
+                    Ok(Self(url))
+                } else {
+                    Err("must be https on the usual port")
+                }
+            }
+            _ => Err("is at no push service that this newsroom knows; its operator can add one"),
+        }
+    }
+
+    /// The address to send to.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Scheme, host and port: whom a VAPID token is for (RFC 8292 §2).
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
+    /// The SHA-256 by which a subscription is found.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_str().as_bytes()).into()
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Endpoint({}/…)", self.origin())
+    }
+}
+
+fn is_trusted(domain: &str, rules: &EndpointRules) -> bool {
+    let domain = domain.trim_end_matches('.');
+    let extra = rules.extra_hosts.iter().map(String::as_str);
+    PUSH_SERVICES.into_iter().chain(extra).any(|host| {
+        domain == host || domain.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(domain) => *domain == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Whether an address belongs to the public internet: the last check before a connection is made
+/// (RFC 6890 and its successors).
+pub fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let special = a == 0 || a >= 240 || (a, b, c) == (192, 0, 0) || (a == 198 && (b & 0xfe) == 18);
+            !(v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.is_documentation()
+                || shared
+                || special)
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            let global = (a & 0xe000) == 0x2000;
+            // 6to4 and Teredo carry an IPv4 address that nobody has checked; 2001:db8 is for books.
+            let tunnelled = a == 0x2002 || (a == 0x2001 && (b == 0 || b == 0x0db8));
+            global && !tunnelled
+        }
+    }
+}
+
+/// The keys of a browser: with them, and only with them, it can be written to (RFC 8291 §2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushKeys {
+    /// The browser's public key: an uncompressed point on P-256.
+    pub p256dh: [u8; 65],
+    /// The authentication secret.
+    pub auth: [u8; 16],
+}
+
+impl std::fmt::Debug for PushKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PushKeys(…)")
+    }
+}
+
+/// Browsers write base64url without padding; some libraries do otherwise.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// The browser's public key, checked to lie on the curve (RFC 8291 §7).
+pub fn parse_p256dh(text: &str) -> Result<[u8; 65], &'static str> {
+    let bytes: [u8; 65] = decode(text).ok_or("must be 65 bytes in base64url")?;
+    match p256::PublicKey::from_sec1_bytes(&bytes) {
+        Ok(_) if bytes[0] == 4 => Ok(bytes),
+        _ => Err("is no point of P-256"),
+    }
+}
+
+/// The authentication secret.
+pub fn parse_auth(text: &str) -> Result<[u8; 16], &'static str> {
+    decode(text).ok_or("must be 16 bytes in base64url")
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let url_safe = text.trim().replace('+', "-").replace('/', "_");
+    URL_SAFE.decode(url_safe).ok()?.try_into().ok()
+}
+
+/// What a reader wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Topics {
+    /// The edition.
+    pub edition_id: Uuid,
+    /// These categories and what is below them; all when empty.
+    pub categories: Vec<Uuid>,
+    /// Breaking news alone.
+    pub breaking_only: bool,
+}
+
+/// Whom one message goes to.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// The subscription's id.
+    pub id: i64,
+    /// Counts the keys that this endpoint has had.
+    pub generation: i64,
+    /// Where it is sent.
+    pub endpoint: Endpoint,
+    /// For whose eyes.
+    pub keys: PushKeys,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> EndpointRules {
+        EndpointRules { extra_hosts: vec!["push.example.org".to_owned()], allow_loopback: false }
+    }
+
+    #[test]
+    fn endpoints_of_push_services_are_accepted() {
+        for good in [
+            "https://fcm.googleapis.com/fcm/send/abc:def",
+            "https://updates.push.services.mozilla.com/wpush/v2/gAAAA",
+            "https://web.push.apple.com/QGuQ",
+            "https://wns2-par02p.notify.windows.com/w/?token=x",
+            "https://push.example.org/up?token=1",
+            "https://FCM.googleapis.com:443/x",
+        ] {
+            assert!(Endpoint::parse(good, &rules()).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for bad in [
+            "",
+            "nonsense",
+            "/relative",
+            "http://fcm.googleapis.com/x",
+            "https://fcm.googleapis.com:8443/x",
+            "https://user:secret@fcm.googleapis.com/x",
+            "https://fcm.googleapis.com.evil.example/x",
+            "https://evilfcm.googleapis.com.example/",
+            "https://xfcm.googleapis.com/x",
+            "https://169.254.169.254/a.google.com/",
+            "https://evil.example/fcm.googleapis.com",
+            "https://evil.example#fcm.googleapis.com",
+            "https://127.0.0.1/x",
+            "http://localhost:9/x",
+            "https://[::1]/x",
+            "https://0x7f000001/",
+            "https://2130706433/",
+            "file:///etc/passwd",
+            "gopher://fcm.googleapis.com/",
+        ] {
+            assert!(Endpoint::parse(bad, &rules()).is_err(), "{bad}");
+        }
+        let long = format!("https://fcm.googleapis.com/{}", "a".repeat(2_048));
+        assert!(Endpoint::parse(&long, &rules()).is_err());
+    }
+
+    #[test]
+    fn loopback_is_for_tests_alone() {
+        let rules = EndpointRules { allow_loopback: true, ..EndpointRules::default() };
+        for good in ["http://127.0.0.1:4000/p", "http://localhost:1/p", "http://[::1]:2/p"] {
+            assert!(Endpoint::parse(good, &rules).is_ok(), "{good}");
+        }
+        assert!(Endpoint::parse("http://192.168.0.1/p", &rules).is_err());
+    }
+
+    #[test]
+    fn the_origin_keeps_an_unusual_port() {
+        let rules = EndpointRules { allow_loopback: true, ..EndpointRules::default() };
+        let endpoint = Endpoint::parse("http://127.0.0.1:4000/secret", &rules).unwrap();
+        assert_eq!(endpoint.origin(), "http://127.0.0.1:4000");
+        assert!(!format!("{endpoint:?}").contains("secret"));
+    }
+
+    #[test]
+    fn addresses_that_are_not_public() {
+        for private in [
+            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+            "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1",
+            "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1",
+            "2001::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["142.250.1.1", "2a00:1450:4001::1", "::ffff:8.8.8.8"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[test]
+    fn keys_are_read_however_they_are_padded_and_checked() {
+        // The browser's keys of RFC 8291, Appendix A.
+        let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+        let auth = "BTBZMqHH6r4Tts7J_aSIgg";
+        assert!(parse_p256dh(p256dh).is_ok() && parse_auth(auth).is_ok());
+        assert!(parse_p256dh(&format!("{p256dh}=")).is_ok() && parse_auth(&format!("{auth}==")).is_ok());
+        assert!(parse_p256dh(&p256dh.replace('_', "/").replace('-', "+")).is_ok());
+        assert!(parse_p256dh(&p256dh.replace("BCVx", "BCVy")).is_err(), "not on the curve");
+        for bad in ["", "AAAA", &"A".repeat(87), "💥"] {
+            assert!(parse_p256dh(bad).is_err() && parse_auth(bad).is_err(), "{bad}");
+        }
+    }
+}

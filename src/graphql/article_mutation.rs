@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Error, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
+use super::alert::{Alert, AlertInput};
 use super::article::Article;
 use super::body::ArticleBodyInput;
 use super::context::KhabarContext;
@@ -176,6 +177,8 @@ pub struct ArticleUpdatePayload {
 pub struct ArticlePublishInput {
     /// The version you read; STALE when somebody has changed the article since.
     lock_version: Option<i32>,
+    /// Tells the readers who opted in, if given; `{}` takes all words from the story.
+    alert: Option<AlertInput>,
 }
 
 user_errors!(
@@ -201,6 +204,8 @@ user_errors!(
 pub struct ArticlePublishPayload {
     /// The article as readers see it now; null when there are userErrors.
     article: Option<Article>,
+    /// The alert that is on its way; null when none was asked for.
+    alert: Option<Alert>,
     /// What is wrong with the input; empty when it was published.
     user_errors: Vec<ArticlePublishUserError>,
 }
@@ -265,10 +270,19 @@ impl ArticleMutation {
     ) -> Result<Option<ArticlePublishPayload>, Error> {
         let id = ids::of(Kind::Article, &id);
         let input = input.unwrap_or_default();
-        let input = publish_article::Input { lock_version: input.lock_version };
-        let (article, user_errors) =
+        let input = publish_article::Input {
+            lock_version: input.lock_version,
+            alert: input.alert.map(Into::into),
+        };
+        let (published, user_errors) =
             settle(publish_article(ctx.app()?, ctx.viewer(), id, input).await)?;
-        Ok(Some(ArticlePublishPayload { article: article.map(Article::from), user_errors }))
+        let (article, alert) =
+            published.map(|published| (published.article, published.alert)).unzip();
+        Ok(Some(ArticlePublishPayload {
+            article: article.map(Article::from),
+            alert: alert.flatten().map(Alert),
+            user_errors,
+        }))
     }
 
     /// Takes a published article back from readers; its comments and its slug are kept. For editors.

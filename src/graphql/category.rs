@@ -131,7 +131,6 @@ impl Category {
     }
 
     /// Published articles of this edition in this category and below it.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection")]
     async fn articles(
         &self,
         ctx: &Context<'_>,

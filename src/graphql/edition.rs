@@ -99,8 +99,7 @@ impl Place {
     /// Never keeps an answer waiting for more than 300 ms.
     async fn temperature_celsius(&self, ctx: &Context<'_>) -> Result<Option<f64>, Error> {
         let app = ctx.app()?;
-        let _ = app;
-        Ok(None)
+        Ok(app.weather.temperature(&self.0, app.now()).await)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The GraphQL schema: one file a noun, reads through loaders, writes through actions.
 
+mod alert;
 pub mod article;
 mod article_mutation;
 mod body;
@@ -15,6 +16,7 @@ mod live;
 mod loaders;
 mod node;
 mod paging;
+mod push_subscription;
 mod staff;
 
 use async_graphql::{MergedObject, Schema as GraphqlSchema};
@@ -25,10 +27,12 @@ use crate::live::Live;
 /// What can be asked.
 #[derive(MergedObject, Default)]
 pub struct Query(
+    alert::AlertQuery,
     article::ArticleQuery,
     category::CategoryQuery,
     edition::EditionQuery,
     node::NodeQuery,
+    push_subscription::PushSubscriptionQuery,
     staff::StaffQuery,
 );
 
@@ -40,6 +44,7 @@ pub struct Mutation(
     category_mutation::CategoryMutation,
     comment::CommentMutation,
     edition::EditionMutation,
+    push_subscription::PushSubscriptionMutation,
     staff::StaffMutation,
 );
 

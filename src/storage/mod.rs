@@ -1,6 +1,7 @@
 //! The only place with queries. One file a noun; every function takes a connection or a
 //! transaction, so that it runs inside or outside of one.
 
+pub mod alert;
 pub mod article;
 pub mod article_write;
 pub mod author;
@@ -14,6 +15,7 @@ pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod push_subscription;
 pub mod session;
 pub mod setting;
 pub mod slug_redirect;

@@ -2,6 +2,8 @@
 //!
 //! `KHABAR_SAMPLES` names the folder; without it these tests say so and pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
 #[allow(dead_code, unused_imports, reason = "shared with tests/api, which uses the rest")]
 #[path = "../api/support/mod.rs"]
 mod support;

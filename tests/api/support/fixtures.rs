@@ -91,6 +91,7 @@ impl Newsroom {
         publish_article(&self.test.app, &Viewer::System, id, publish_article::Input::default())
             .await
             .unwrap()
+            .article
     }
 
     pub async fn published(&self, headline: &str) -> Article {

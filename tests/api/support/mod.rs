@@ -17,7 +17,9 @@ use khabar::domain::viewer::{Role, Viewer};
 use khabar::graphql::{self, Schema};
 use khabar::live::Tail;
 use khabar::passwords::Passwords;
+use khabar::push::vapid::VapidKeys;
 use khabar::rate_limit::RateLimits;
+use khabar::weather::Weather;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -50,6 +52,7 @@ impl TestApp {
     }
 
     async fn over(database: Arc<TestDatabase>, settings: &str) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
         let clock = Arc::new(FixedClock::new(NOW.parse().unwrap(), 7));
         let settings = format!(
             "public_url = \"https://news.example/\"\n{settings}\n[weather]\nenabled = \"off\""
@@ -59,6 +62,8 @@ impl TestApp {
             db: database.open().await,
             clock: clock.clone(),
             passwords: Passwords::quick(&*clock).unwrap(),
+            weather: Arc::new(Weather::new(&config.weather).unwrap()),
+            vapid: Arc::new(VapidKeys::generate(&*clock)),
             limits: Arc::new(RateLimits::new(&config)),
             config,
         };

@@ -1,0 +1,126 @@
+//! Outcomes: what a push service's answer means for the message and for the subscription.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::domain::clock::Timestamp;
+
+/// What became of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The push service has it and will deliver it.
+    Accepted,
+    /// The browser dropped this endpoint: the subscription is to be deleted.
+    Gone,
+    /// The push service takes only shorter messages.
+    TooLarge,
+    /// Too many requests: worth trying again after a while, or when the service said.
+    Wait(Option<Duration>),
+    /// A fault of ours: clock, key, subject or audience. The subscription is innocent.
+    Refused(u16),
+    /// The push service failed, or could not be reached: worth trying again.
+    Failed(Option<u16>),
+}
+
+impl Outcome {
+    /// What an answer means (RFC 8030 §5, §7.3, and what real services do).
+    pub fn of_answer(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Self {
+        match status.as_u16() {
+            200..=299 => Self::Accepted,
+            // Keeping a dropped endpoint costs a request on every alert.
+            404 | 410 => Self::Gone,
+            413 => Self::TooLarge,
+            // Windows' service says 406 where others say 429.
+            429 | 406 => Self::Wait(retry_after(headers, now)),
+            code @ (401 | 403) => Self::Refused(code),
+            503 => match retry_after(headers, now) {
+                Some(wait) => Self::Wait(Some(wait)),
+                None => Self::Failed(Some(503)),
+            },
+            code => Self::Failed(Some(code)),
+        }
+    }
+
+    /// The word for it in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Gone => "gone",
+            Self::TooLarge => "too_large",
+            Self::Wait(_) => "throttled",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// The status code behind it, where it is worth remembering.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Accepted => None,
+            Self::Gone => Some(410),
+            Self::TooLarge => Some(413),
+            Self::Wait(_) => Some(429),
+            Self::Refused(status) => Some(status),
+            Self::Failed(status) => status,
+        }
+    }
+}
+
+/// Seconds, or a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(&value.replace("GMT", "+0000")).ok()?;
+    Some((date.to_utc() - now).to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, after: Option<&str>) -> Outcome {
+        let mut headers = HeaderMap::new();
+        if let Some(after) = after {
+            headers.insert(RETRY_AFTER, after.parse().unwrap());
+        }
+        let now = "2024-11-23T04:39:00Z".parse().unwrap();
+        Outcome::of_answer(StatusCode::from_u16(status).unwrap(), &headers, now)
+    }
+
+    #[test]
+    fn each_answer_means_what_it_means() {
+        for (status, expected) in [
+            (200, Outcome::Accepted),
+            (201, Outcome::Accepted),
+            (202, Outcome::Accepted),
+            (301, Outcome::Failed(Some(301))),
+            (400, Outcome::Failed(Some(400))),
+            (401, Outcome::Refused(401)),
+            (403, Outcome::Refused(403)),
+            (404, Outcome::Gone),
+            (406, Outcome::Wait(None)),
+            (410, Outcome::Gone),
+            (413, Outcome::TooLarge),
+            (429, Outcome::Wait(None)),
+            (500, Outcome::Failed(Some(500))),
+            (503, Outcome::Failed(Some(503))),
+        ] {
+            assert_eq!(outcome(status, None), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_both_forms() {
+        assert_eq!(outcome(429, Some("120")), Outcome::Wait(Some(Duration::from_secs(120))));
+        let date = Some("Sat, 23 Nov 2024 04:40:00 GMT");
+        assert_eq!(outcome(503, date), Outcome::Wait(Some(Duration::from_secs(60))));
+        let past = Some("Sat, 23 Nov 2024 04:00:00 GMT");
+        assert_eq!(outcome(429, past), Outcome::Wait(Some(Duration::ZERO)));
+        assert_eq!(outcome(429, Some("soon")), Outcome::Wait(None));
+    }
+}

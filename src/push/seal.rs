@@ -1,0 +1,138 @@
+//! Sealing: a message that only one browser can open (RFC 8291, in the coding of RFC 8188).
+
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
+use ring::error::Unspecified;
+use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::domain::push_subscription::PushKeys;
+
+/// The one record's size, and the largest body that push services take (RFC 8030 §7.2).
+const RECORD_SIZE: u32 = 4_096;
+/// Marks the last record (RFC 8188 §2).
+const LAST: u8 = 2;
+
+/// Seals a message with a new key pair and a new salt: neither ever serves two messages
+/// (RFC 8291 §3.1). The body may be sent as it is, with `Content-Encoding: aes128gcm`.
+///
+/// Fails when the browser's key is no point of the curve, or the system gives no randomness.
+pub fn seal(keys: &PushKeys, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    // ring makes key pairs from its own source of randomness and from no other.
+    let random = SystemRandom::new();
+    let private = EphemeralPrivateKey::generate(&ECDH_P256, &random)?;
+    let public: [u8; 65] = private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
+    let mut salt = [0; 16];
+    random.fill(&mut salt)?;
+    let browser = UnparsedPublicKey::new(&ECDH_P256, keys.p256dh);
+    agree_ephemeral(private, &browser, |secret| encrypt(keys, &public, secret, salt, plaintext))?
+}
+
+fn encrypt(
+    keys: &PushKeys,
+    public: &[u8; 65],
+    secret: &[u8],
+    salt: [u8; 16],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, Unspecified> {
+    // RFC 8291 §3.4: both public keys and the browser's secret go into the keying material.
+    let info = [b"WebPush: info\0".as_slice(), &keys.p256dh, public];
+    let mut material = [0; 32];
+    expand(&Salt::new(HKDF_SHA256, &keys.auth).extract(secret), &info, &mut material)?;
+    let pseudorandom = Salt::new(HKDF_SHA256, &salt).extract(&material);
+    let (mut key, mut nonce) = ([0; 16], [0; 12]);
+    expand(&pseudorandom, &[b"Content-Encoding: aes128gcm\0"], &mut key)?;
+    expand(&pseudorandom, &[b"Content-Encoding: nonce\0"], &mut nonce)?;
+
+    let mut record = Vec::with_capacity(plaintext.len() + 1 + AES_128_GCM.tag_len());
+    record.extend_from_slice(plaintext);
+    record.push(LAST);
+    let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key)?);
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record)?;
+
+    let mut body = Vec::with_capacity(86 + record.len());
+    body.extend_from_slice(&salt);
+    body.extend_from_slice(&RECORD_SIZE.to_be_bytes());
+    body.push(65);
+    body.extend_from_slice(public);
+    body.extend_from_slice(&record);
+    Ok(body)
+}
+
+fn expand(pseudorandom: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
+    pseudorandom.expand(info, Length(out.len()))?.fill(out)
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::MAX_PAYLOAD;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ece::crypto::EcKeyComponents;
+
+    fn bytes<const N: usize>(text: &str) -> [u8; N] {
+        URL_SAFE_NO_PAD.decode(text).unwrap().try_into().unwrap()
+    }
+
+    /// The keys of RFC 8291, Appendix A.
+    fn browser() -> (EcKeyComponents, PushKeys) {
+        let p256dh =
+            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+        let private: [u8; 32] = bytes("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94");
+        let keys = PushKeys { p256dh: bytes(p256dh), auth: bytes("BTBZMqHH6r4Tts7J_aSIgg") };
+        (EcKeyComponents::new(private.to_vec(), keys.p256dh.to_vec()), keys)
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_comes_out() {
+        let (_, keys) = browser();
+        let public = bytes(
+            "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+        );
+        let secret: [u8; 32] = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
+        let salt = bytes("DGv6ra1nlYgDCS1FRnbzlw");
+        let sealed = encrypt(&keys, &public, &secret, salt, b"When I grow up, I want to be a watermelon");
+        let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
+        assert_eq!(URL_SAFE_NO_PAD.encode(sealed.unwrap()), expected);
+    }
+
+    #[test]
+    fn another_implementation_opens_it() {
+        let (private, keys) = browser();
+        for message in ["", "خبر عاجل", &"ا".repeat(1_000)] {
+            let sealed = seal(&keys, message.as_bytes()).unwrap();
+            let opened = ece::decrypt(&private, &keys.auth, &sealed).unwrap();
+            assert_eq!(opened, message.as_bytes());
+        }
+    }
+
+    #[test]
+    fn no_key_and_no_salt_serves_twice() {
+        let (_, keys) = browser();
+        let (first, second) = (seal(&keys, b"x").unwrap(), seal(&keys, b"x").unwrap());
+        assert_ne!(first[..16], second[..16]);
+        assert_ne!(first[21..86], second[21..86]);
+    }
+
+    #[test]
+    fn the_largest_message_makes_the_largest_body() {
+        let (_, keys) = browser();
+        assert_eq!(seal(&keys, &[7; MAX_PAYLOAD]).unwrap().len(), RECORD_SIZE as usize);
+    }
+
+    #[test]
+    fn a_key_off_the_curve_seals_nothing() {
+        let (_, mut keys) = browser();
+        keys.p256dh[64] ^= 1;
+        assert!(seal(&keys, b"x").is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! The sender: seals off the reactor, sends with bounded concurrency for each push service.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::Semaphore;
+
+use super::outcome::Outcome;
+use super::seal::seal;
+use super::transport::Transport;
+use super::vapid::{Signer, VapidKeys};
+use crate::config::PushConfig;
+use crate::domain::alert::Urgency;
+use crate::domain::clock::Timestamp;
+use crate::domain::push_subscription::Recipient;
+
+/// How long a push service that refuses our credentials is left alone.
+const REFUSED_FOR: TimeDelta = TimeDelta::seconds(60);
+
+/// What is sent to many.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Before sealing, at most 3993 bytes.
+    pub payload: Arc<[u8]>,
+    /// The same, shorter, for a push service that finds it too large.
+    pub short_payload: Arc<[u8]>,
+    /// How long a push service keeps it for a browser that is away.
+    pub ttl: Duration,
+    /// How soon devices should be woken.
+    pub urgency: Urgency,
+    /// Replaces an earlier message of the same topic that still waits.
+    pub topic: String,
+}
+
+/// Sends messages to browsers by their push services.
+#[derive(Debug)]
+pub struct Sender {
+    transport: Transport,
+    signer: Signer,
+    sealing: Semaphore,
+    concurrency: usize,
+    services: Mutex<HashMap<String, Service>>,
+}
+
+/// What is known of one push service.
+#[derive(Debug, Clone)]
+struct Service {
+    turns: Arc<Semaphore>,
+    refused_until: Option<Timestamp>,
+}
+
+impl Sender {
+    /// A sender with these keys.
+    pub fn new(keys: VapidKeys, config: &PushConfig) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self {
+            transport: Transport::new(config.allow_loopback)?,
+            signer: Signer::new(keys, config.subject.clone()),
+            sealing: Semaphore::new(cores),
+            concurrency: usize::try_from(config.concurrency)?,
+            services: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Sends a message to one browser and says what became of it. A message that is too large is
+    /// tried once more, shorter.
+    pub async fn send(&self, to: &Recipient, message: &Message, now: Timestamp) -> Outcome {
+        let origin = to.endpoint.origin();
+        let service = self.service(&origin);
+        if service.refused_until.is_some_and(|until| now < until) {
+            return Outcome::Refused(403);
+        }
+        let Ok(_turn) = service.turns.acquire().await else { return Outcome::Failed(None) };
+        let mut outcome = self.attempt(to, &message.payload, message, now).await;
+        if outcome == Outcome::TooLarge {
+            outcome = self.attempt(to, &message.short_payload, message, now).await;
+        }
+        metrics::counter!("khabar_push_total", "outcome" => outcome.as_str(), "service" => origin.clone())
+            .increment(1);
+        if let Outcome::Refused(status) = outcome {
+            self.refuse(&origin, status, now);
+        }
+        outcome
+    }
+
+    async fn attempt(&self, to: &Recipient, payload: &Arc<[u8]>, message: &Message, now: Timestamp) -> Outcome {
+        let authorization = match self.signer.authorization(&to.endpoint.origin(), now) {
+            Ok(authorization) => authorization,
+            Err(error) => {
+                tracing::error!(%error, "no VAPID token can be made; check the keys in the data folder");
+                return Outcome::Failed(None);
+            }
+        };
+        let sealed = {
+            let Ok(_turn) = self.sealing.acquire().await else { return Outcome::Failed(None) };
+            let (keys, payload) = (to.keys.clone(), Arc::clone(payload));
+            tokio::task::spawn_blocking(move || seal(&keys, &payload)).await
+        };
+        match sealed {
+            Ok(Ok(body)) => self.transport.send(&to.endpoint, authorization, body, message, now).await,
+            // Keys that were checked when they came cannot be sealed for: the row is damaged.
+            Ok(Err(_)) => Outcome::Gone,
+            Err(error) => {
+                tracing::error!(%error, "sealing was interrupted");
+                Outcome::Failed(None)
+            }
+        }
+    }
+
+    fn service(&self, origin: &str) -> Service {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = services.entry(origin.to_owned()).or_insert_with(|| Service {
+            turns: Arc::new(Semaphore::new(self.concurrency)),
+            refused_until: None,
+        });
+        known.clone()
+    }
+
+    /// Leaves a push service alone for a while and raises the alarm: the fault is ours.
+    fn refuse(&self, origin: &str, status: u16, now: Timestamp) {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(service) = services.get_mut(origin) {
+            service.refused_until = Some(now + REFUSED_FOR);
+        }
+        tracing::error!(
+            service = origin,
+            status,
+            "a push service refuses our credentials; check the clock, push.subject and the VAPID keys"
+        );
+    }
+}

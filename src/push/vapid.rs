@@ -1,0 +1,157 @@
+//! VAPID: how this newsroom identifies itself to push services (RFC 8292).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use web_push::{SubscriptionInfo, VapidSignatureBuilder};
+
+use crate::domain::clock::{Clock, Timestamp};
+
+/// How long a token is good for; push services refuse more than 24 hours.
+const LASTS: TimeDelta = TimeDelta::hours(12);
+/// When a new one is made.
+const RENEWED_AFTER: TimeDelta = TimeDelta::hours(6);
+
+/// The key pair that subscriptions are bound to. Whoever loses it loses every subscription.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct VapidKeys {
+    /// The private scalar of P-256, base64url.
+    private_key: String,
+    /// The uncompressed public point, base64url.
+    public_key: String,
+}
+
+impl VapidKeys {
+    /// A new key pair.
+    pub fn generate(clock: &dyn Clock) -> Self {
+        loop {
+            // Almost every 32 bytes are a scalar below the order of the curve; else draw again.
+            if let Ok(private) = p256::SecretKey::from_slice(&clock.new_secret()) {
+                return Self::from_private(&private);
+            }
+        }
+    }
+
+    /// A key pair from its JSON; fails when the two keys do not belong together.
+    pub fn from_json(json: &str) -> anyhow::Result<Self> {
+        let keys: Self = serde_json::from_str(json).context("the VAPID keys are not the JSON they were saved as")?;
+        let private = URL_SAFE_NO_PAD.decode(&keys.private_key).context("the private key is not base64url")?;
+        let private = p256::SecretKey::from_slice(&private).map_err(|_| anyhow!("the private key is none of P-256"))?;
+        if Self::from_private(&private).public_key == keys.public_key {
+            Ok(keys)
+        } else {
+            Err(anyhow!("the VAPID keys do not belong together"))
+        }
+    }
+
+    /// The key pair as JSON, to be kept secret.
+    pub fn to_json(&self) -> anyhow::Result<String> {
+        serde_json::to_string_pretty(self).context("the VAPID keys cannot be written")
+    }
+
+    /// What browsers subscribe with: the `applicationServerKey`.
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    fn from_private(private: &p256::SecretKey) -> Self {
+        use p256::elliptic_curve::sec1::ToEncodedPoint;
+        let public = private.public_key().to_encoded_point(false);
+        Self {
+            private_key: URL_SAFE_NO_PAD.encode(private.to_bytes()),
+            public_key: URL_SAFE_NO_PAD.encode(public.as_bytes()),
+        }
+    }
+}
+
+impl std::fmt::Debug for VapidKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VapidKeys({})", self.public_key)
+    }
+}
+
+/// Signs tokens, one for each push service, and keeps them until they are due (RFC 8292 §2, §5).
+#[derive(Debug)]
+pub struct Signer {
+    keys: VapidKeys,
+    subject: String,
+    tokens: Mutex<HashMap<String, (String, Timestamp)>>,
+}
+
+impl Signer {
+    /// A signer in the name of the subject, a `mailto:` or `https:` address.
+    pub fn new(keys: VapidKeys, subject: String) -> Self {
+        Self { keys, subject, tokens: Mutex::new(HashMap::new()) }
+    }
+
+    /// The value of the `Authorization` header for a push service.
+    pub fn authorization(&self, origin: &str, now: Timestamp) -> anyhow::Result<String> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((token, made_at)) = tokens.get(origin)
+            && now < *made_at + RENEWED_AFTER
+        {
+            return Ok(token.clone());
+        }
+        let token = self.sign(origin, now)?;
+        tokens.insert(origin.to_owned(), (token.clone(), now));
+        Ok(token)
+    }
+
+    fn sign(&self, origin: &str, now: Timestamp) -> anyhow::Result<String> {
+        let service = SubscriptionInfo::new(origin, "", "");
+        let mut builder = VapidSignatureBuilder::from_base64(&self.keys.private_key, &service)
+            .map_err(|error| anyhow!("the VAPID key cannot sign: {error}"))?;
+        // The crate's own audience lacks the port, and its own subject is an example.
+        builder.add_claim("aud", origin);
+        builder.add_claim("sub", self.subject.as_str());
+        builder.add_claim("exp", (now + LASTS).timestamp());
+        let signature = builder.build().map_err(|error| anyhow!("VAPID: {error}"))?;
+        Ok(format!("vapid t={}, k={}", signature.auth_t, URL_SAFE_NO_PAD.encode(&signature.auth_k)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::{FixedClock, SystemClock};
+    use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+
+    #[test]
+    fn keys_survive_being_saved_and_mixed_ones_are_refused() {
+        let (one, other) = (VapidKeys::generate(&SystemClock), VapidKeys::generate(&SystemClock));
+        let json = one.to_json().unwrap();
+        assert_eq!(VapidKeys::from_json(&json).unwrap().public_key(), one.public_key());
+        let mixed = json.replace(one.public_key(), other.public_key());
+        assert!(VapidKeys::from_json(&mixed).is_err());
+        assert!(!format!("{one:?}").contains(&one.private_key));
+    }
+
+    #[test]
+    fn a_token_is_signed_for_its_origin_and_kept_for_six_hours() {
+        let now = "2024-11-23T04:39:00Z".parse().unwrap();
+        let keys = VapidKeys::generate(&FixedClock::new(now, 1));
+        let signer = Signer::new(keys.clone(), "mailto:a@b.example".to_owned());
+        let header = signer.authorization("https://push.example:8443", now).unwrap();
+        let token = header.strip_prefix("vapid t=").unwrap().split(',').next().unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let public = URL_SAFE_NO_PAD.decode(keys.public_key()).unwrap();
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public)
+            .verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+            .unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(signed.split('.').nth(1).unwrap()).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["aud"], "https://push.example:8443");
+        assert_eq!(claims["sub"], "mailto:a@b.example");
+        assert_eq!(claims["exp"], (now + LASTS).timestamp());
+
+        let later = |hours| signer.authorization("https://push.example:8443", now + TimeDelta::hours(hours)).unwrap();
+        assert_eq!(later(5), header);
+        assert_ne!(later(6), header);
+        assert_ne!(signer.authorization("https://other.example", now).unwrap(), header);
+    }
+}

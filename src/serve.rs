@@ -1,0 +1,135 @@
+//! Serving and working: what is started, in which order, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actions::create_user::{FIRST_ADMIN, create_first_admin};
+use crate::app::App;
+use crate::config::{Config, local_address};
+use crate::http::{self, Edge};
+use crate::jobs::worker::Worker;
+use crate::live::Tail;
+use crate::{demo, graphql, telemetry};
+
+/// How long everything together may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(14);
+/// How often quiet addresses are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Serves the API and works on jobs until Ctrl-C or SIGTERM.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = telemetry::metrics()?;
+    let app = App::open(config).await?;
+    let listen = app.config.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; is another server running there?"))?;
+    app.migrate().await?;
+    if app.config.demo {
+        demo::load_once(&app).await?;
+    }
+    let password = create_first_admin(&app).await.map_err(anyhow::Error::from)?;
+
+    let draining = end_on_signal();
+    let tail = Tail::open(&app.db).await?;
+    let worker = Worker::new(app.clone())?;
+    let edge = Edge {
+        schema: graphql::build(&app, tail.live()),
+        metrics,
+        health: Arc::new(vec![("events", tail.health()), ("worker", worker.health())]),
+        draining: draining.clone(),
+        sockets: TaskTracker::new(),
+        app: app.clone(),
+    };
+    greet(&app, listener.local_addr().context("the address of the listener")?, password.as_deref());
+
+    let background = TaskTracker::new();
+    background.spawn(tail.run(draining.clone()));
+    background.spawn(worker.run(draining.clone()));
+    background.spawn(forget_quiet(app.clone(), draining.clone()));
+    let sockets = edge.sockets.clone();
+    http::server::serve(listener, http::router(edge), draining).await;
+    sockets.close();
+    background.close();
+    end(app, async { tokio::join!(sockets.wait(), background.wait()) }).await
+}
+
+/// Works on jobs until Ctrl-C or SIGTERM.
+pub async fn work(config: Config) -> anyhow::Result<()> {
+    let app = App::open(config).await?;
+    app.migrate().await?;
+    let draining = end_on_signal();
+    tracing::info!("working");
+    let worker = Worker::new(app.clone())?;
+    let work = tokio::spawn(worker.run(draining.clone()));
+    draining.cancelled().await;
+    end(app, work).await
+}
+
+/// Waits for the rest within its time, then closes the database.
+async fn end<T>(app: App, rest: impl Future<Output = T>) -> anyhow::Result<()> {
+    if tokio::time::timeout(END_TIMEOUT, rest).await.is_err() {
+        tracing::warn!("background work did not end in time; it goes on after the next start");
+    }
+    app.db.connection().close_by_ref().await.context("the database does not close")?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// A token that the first signal cancels. The second one ends the process at once.
+fn end_on_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        signal().await;
+        tracing::info!("ending: finishing what is under way; once more ends at once");
+        cancelled.cancel();
+        signal().await;
+        std::process::exit(130);
+    });
+    token
+}
+
+/// Ctrl-C or SIGTERM. Where signals cannot be heard, none ever comes.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be heard; end the process by SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn forget_quiet(app: App, draining: CancellationToken) {
+    let mut every = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            () = draining.cancelled() => return,
+            _ = every.tick() => app.limits.forget_quiet(),
+        }
+    }
+}
+
+/// Tells whoever started it where everything is. The only place that prints a password.
+fn greet(app: &App, listen: std::net::SocketAddr, password: Option<&str>) {
+    let url = local_address(listen);
+    println!("Khabar خبر serves at {url}");
+    println!("  GraphiQL   {url}graphql");
+    println!("  Schema     {url}schema.graphql");
+    println!("  Health     {url}health/ready");
+    println!("  Data       {}", app.config.data_dir.display());
+    if let Some(password) = password {
+        println!("  Sign in    {FIRST_ADMIN} with the password {password}");
+        println!("             It is shown this once. Keep it, or start over with KHABAR_ADMIN_PASSWORD.");
+    }
+}
