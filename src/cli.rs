@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::actions::create_user::{self, create_user};
 use crate::app::App;
@@ -162,9 +161,7 @@ async fn run_migration(config: Config, step: Migrate) -> anyhow::Result<()> {
 async fn import_wxr(config: Config, file: &Path, edition: Option<&str>) -> anyhow::Result<()> {
     let app = App::open(config).await?;
     app.migrate().await?;
-    let style =
-        ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} of about {duration}")?;
-    let progress = ProgressBar::no_length().with_style(style);
+    let progress = import::progress_bar();
     let report = import::wxr::run(&app, file, edition, &progress).await;
     progress.finish_and_clear();
     print!("{}", report?);

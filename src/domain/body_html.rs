@@ -6,6 +6,7 @@
 
 mod bounds;
 mod builder;
+mod elements;
 mod shortcode;
 
 use scraper::Html;

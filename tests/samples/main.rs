@@ -2,7 +2,9 @@
 //!
 //! `KHABAR_SAMPLES` names the folder; without it these tests say so and pass.
 
-#[allow(dead_code, reason = "shared with tests/api, which uses the rest")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
+#[allow(dead_code, unused_imports, reason = "shared with tests/api, which uses the rest")]
 #[path = "../api/support/mod.rs"]
 mod support;
 mod wxr;

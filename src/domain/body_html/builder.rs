@@ -2,6 +2,7 @@
 
 use scraper::{ElementRef, Node};
 
+use super::elements::{is_inline, is_unheard_of};
 use crate::domain::body::{Block, Body, escape, inline_to_text, web_address};
 
 /// Blocks so far, and the running text that is not a block yet.
@@ -310,116 +311,6 @@ fn flatten(blocks: Vec<Block>) -> (String, Vec<Block>) {
     }
     lines.retain(|line| !line.is_empty());
     (lines.join("<br>"), others)
-}
-
-fn is_inline(name: &str) -> bool {
-    matches!(
-        name,
-        "span"
-            | "font"
-            | "u"
-            | "s"
-            | "small"
-            | "big"
-            | "mark"
-            | "abbr"
-            | "acronym"
-            | "del"
-            | "ins"
-            | "q"
-            | "strike"
-            | "time"
-            | "var"
-            | "bdi"
-            | "bdo"
-            | "data"
-            | "label"
-            | "wbr"
-            | "picture"
-            | "ruby"
-            | "rb"
-            | "rp"
-            | "rt"
-            | "button"
-            | "nobr"
-            | "noscript"
-            | "source"
-    )
-}
-
-/// Whether an element is none of HTML's that get this far, nor anybody's own.
-fn is_unheard_of(element: ElementRef<'_>) -> bool {
-    let name = element.value().name();
-    let is_known = matches!(
-        name,
-        "address"
-            | "article"
-            | "aside"
-            | "body"
-            | "canvas"
-            | "caption"
-            | "center"
-            | "col"
-            | "colgroup"
-            | "dd"
-            | "details"
-            | "dialog"
-            | "dir"
-            | "div"
-            | "dl"
-            | "dt"
-            | "fieldset"
-            | "figcaption"
-            | "footer"
-            | "form"
-            | "frameset"
-            | "header"
-            | "hgroup"
-            | "hr"
-            | "html"
-            | "input"
-            | "legend"
-            | "li"
-            | "main"
-            | "map"
-            | "area"
-            | "marquee"
-            | "math"
-            | "meter"
-            | "nav"
-            | "object"
-            | "optgroup"
-            | "option"
-            | "output"
-            | "p"
-            | "param"
-            | "progress"
-            | "search"
-            | "section"
-            | "select"
-            | "slot"
-            | "summary"
-            | "svg"
-            | "table"
-            | "tbody"
-            | "td"
-            | "textarea"
-            | "tfoot"
-            | "th"
-            | "thead"
-            | "track"
-            | "xmp"
-            | "plaintext"
-            | "listing"
-            | "base"
-            | "applet"
-            | "g"
-            | "path"
-            | "text"
-            | "nextpage"
-            | "more"
-    );
-    !is_known && !name.contains(['-', ':']) && element.value().attrs().next().is_none()
 }
 
 fn trim_breaks(html: &str) -> &str {
