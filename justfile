@@ -1,0 +1,40 @@
+# Each recipe is one command; run `just` for the list.
+
+_list:
+    @just --list
+
+# Serve on the embedded database, with the demo newsroom
+run:
+    cargo run --release
+
+# Every test, on SQLite and on PostgreSQL
+test:
+    bin/test
+
+# The tests on SQLite alone
+quick:
+    cargo test
+
+# Write schema/schema.graphql anew
+schema:
+    UPDATE_SCHEMA=1 cargo test --test schema
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# What clippy says
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Licences, duplicates and sources of the dependencies
+deny:
+    cargo deny check bans licenses sources
+
+# Publish a story on the running server and watch it arrive
+demo:
+    bin/demo
+
+# Everything that must hold before a change is taken
+ci:
+    .ci/run
