@@ -86,9 +86,17 @@ struct DemoArticle {
     hours_ago: Option<i64>,
     #[serde(default)]
     breaking: bool,
-    body: Body,
+    body: DemoBody,
     #[serde(default)]
     comments: Vec<DemoComment>,
+}
+
+/// Blocks, or plain text with an empty line between paragraphs.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum DemoBody {
+    Text(String),
+    Blocks(Body),
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,7 +225,10 @@ fn imported(
         headline: article.headline,
         subheadline: article.subheadline,
         dateline: Dateline { source: article.source, place: article.place },
-        body: article.body,
+        body: match article.body {
+            DemoBody::Text(text) => Body::from_plain_text(&text),
+            DemoBody::Blocks(body) => body,
+        },
         excerpt: None,
         image: article.image.map(|image| Image { url: image.url, alt: image.alt }),
     };

@@ -4,7 +4,8 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use uuid::Uuid;
 
-use super::article::{Article, ArticleOrderBy, articles, vanished};
+use super::article::{Article, vanished};
+use super::article_query::{ArticleOrderBy, articles};
 use super::context::KhabarContext;
 use super::edition;
 use super::ids::{self, Kind};

@@ -3,11 +3,13 @@
 mod alert;
 pub mod article;
 mod article_mutation;
+mod article_query;
 mod body;
 mod category;
 mod category_mutation;
 mod comment;
 mod context;
+mod credit;
 mod edition;
 pub mod errors;
 pub mod ids;
@@ -28,7 +30,7 @@ use crate::live::Live;
 #[derive(MergedObject, Default)]
 pub struct Query(
     alert::AlertQuery,
-    article::ArticleQuery,
+    article_query::ArticleQuery,
     category::CategoryQuery,
     edition::EditionQuery,
     node::NodeQuery,

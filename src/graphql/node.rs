@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, Error, ID, Interface, Object};
 
-use super::article::{Article, Author, Tag};
+use super::article::Article;
 use super::category::{self, Category};
 use super::comment::{self, Comment};
 use super::context::KhabarContext;
+use super::credit::{Author, Tag};
 use super::edition::Edition;
 use super::errors::error;
 use super::ids::{self, Kind};

@@ -8,6 +8,7 @@ mod article;
 mod article_mutation;
 mod category;
 mod comment;
+mod demo;
 mod edition;
 mod live;
 mod statements;
