@@ -138,10 +138,11 @@ async fn a_page_that_lags_reads_on_where_it_was() {
 async fn transactions_that_commit_out_of_order_are_both_seen() {
     let newsroom = TestApp::with_newsroom().await;
     let article = newsroom.published("خبر").await;
-    let comment = newsroom.comment(article.id, None, "نعم").await;
     let page = json!({ "article": article_id(article.id) });
     let mut comments = newsroom.test.subscribe(&operation("CommentCreated"), page);
     comments.hears_nothing().await;
+    let comment = newsroom.comment(article.id, None, "نعم").await;
+    comments.next().await.data();
 
     let event = Event::CommentCreated { comment_id: comment.id, article_id: article.id };
     let mut writers = Vec::new();
