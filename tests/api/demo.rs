@@ -30,6 +30,9 @@ async fn it_loads_once_and_fills_every_edition() {
     assert!(page.at("/category/articles/nodes").as_array().unwrap().len() >= 7);
     let bridge = "{ articles(filter: { locale: \"en\", breaking: true }) { nodes { translations { locale } } } }";
     let told = test.read(bridge, json!({})).await.at("/articles/nodes/0/translations");
-    assert_eq!(told, json!([{ "locale": "ar-IQ" }, { "locale": "ckb-IQ" }]));
+    let locales = |value: &serde_json::Value| value["locale"].as_str().unwrap().to_owned();
+    let told: std::collections::BTreeSet<String> =
+        told.as_array().unwrap().iter().map(locales).collect();
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), ["ar-IQ", "ckb-IQ"]);
     assert!(khabar::demo::load(&test.app).await.is_err(), "it is for an empty database");
 }

@@ -7,6 +7,7 @@
 #[allow(dead_code, unused_imports, reason = "shared with tests/api, which uses the rest")]
 #[path = "../api/support/mod.rs"]
 mod support;
+mod seed_page;
 mod wxr;
 
 use std::path::PathBuf;
