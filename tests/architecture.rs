@@ -1,6 +1,8 @@
 //! The rules of the house, as ARCHITECTURE.md states them: who may use whom, and how long things
 //! may be.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,8 @@
 //! The schema's steps: up, down and up again with rows in the tables, and by two at once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
+#[allow(dead_code, reason = "shared with tests/api, which uses the rest")]
 #[path = "api/support/database.rs"]
 mod database;
 

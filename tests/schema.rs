@@ -1,5 +1,7 @@
 //! The committed schema is the schema that is served, and the committed operations fit it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;

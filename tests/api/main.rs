@@ -1,6 +1,8 @@
 //! The API as its clients meet it, one file a noun. Runs on SQLite, and on PostgreSQL when
 //! `KHABAR_TEST_DATABASE` names a server; `bin/test` does both.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
 mod support;
 
 mod alert;

@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
 
+mod seed_page;
 #[allow(dead_code, unused_imports, reason = "shared with tests/api, which uses the rest")]
 #[path = "../api/support/mod.rs"]
 mod support;
-mod seed_page;
 mod wxr;
 
 use std::path::PathBuf;

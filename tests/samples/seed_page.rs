@@ -53,9 +53,11 @@ async fn every_line_of_the_page_comes_out_of_the_api() {
     let mut reader = service.subscribe("reader");
     reader["locale"] = "ar-IQ".into();
     reader["categories"] = json!([category_id(newsroom.iraq.id)]);
-    let opted_in = test.read(&operation("PushSubscriptionCreate"), json!({ "input": reader })).await;
+    let opted_in =
+        test.read(&operation("PushSubscriptionCreate"), json!({ "input": reader })).await;
     assert!(opted_in.text("/pushSubscriptionCreate/token").starts_with("khp_"));
-    let mut open_page = test.subscribe(&operation("ArticlePublished"), json!({ "locale": "ar-IQ" }));
+    let mut open_page =
+        test.subscribe(&operation("ArticlePublished"), json!({ "locale": "ar-IQ" }));
     open_page.hears_nothing().await;
 
     let id = enter(&newsroom, &page).await;
@@ -82,8 +84,10 @@ async fn enter(newsroom: &crate::support::Newsroom, page: &Page) -> Value {
         "dateline": { "source": page.source, "place": page.place },
         "body": { "text": page.body.join("\n\n") },
     });
-    let created =
-        newsroom.test.as_role(Role::Editor, &operation("ArticleCreate"), json!({ "input": input })).await;
+    let created = newsroom
+        .test
+        .as_role(Role::Editor, &operation("ArticleCreate"), json!({ "input": input }))
+        .await;
     assert_eq!(created.at("/articleCreate/userErrors"), json!([]));
     created.at("/articleCreate/article/id")
 }
@@ -93,7 +97,11 @@ async fn compare(newsroom: &crate::support::Newsroom, page: &Page, id: &Value) {
     let place = header.text("/edition/place/name");
     let time = header.text("/edition/localTime/formatted");
     // `Erbil 6°C السبت …`: the town, its weather (which tests do not ask for), the local time.
-    assert!(page.header.starts_with(&place) && page.header.ends_with(&time), "{} / {place} / {time}", page.header);
+    assert!(
+        page.header.starts_with(&place) && page.header.ends_with(&time),
+        "{} / {place} / {time}",
+        page.header
+    );
     assert_eq!(header.at("/edition/place/temperatureCelsius"), json!(null));
 
     let document = "query($id: ID!) { article(id: $id) {

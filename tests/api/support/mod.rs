@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_graphql::{Request, Variables};
 use chrono::TimeDelta;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt};
 use khabar::app::App;
 use khabar::config::Config;
 use khabar::domain::clock::FixedClock;
@@ -227,7 +227,6 @@ pub struct Listening(BoxStream<'static, Answer>);
 
 impl Listening {
     /// What comes next; fails the test when nothing comes within ten seconds.
-    #[track_caller]
     pub async fn next(&mut self) -> Answer {
         let next = tokio::time::timeout(std::time::Duration::from_secs(10), self.0.next()).await;
         next.expect("nothing came within ten seconds").expect("the stream ended")
@@ -237,10 +236,5 @@ impl Listening {
     pub async fn hears_nothing(&mut self) {
         let next = tokio::time::timeout(std::time::Duration::from_millis(300), self.0.next()).await;
         assert!(next.is_err(), "unexpected: {next:?}");
-    }
-
-    /// Whatever else comes.
-    pub fn stream(self) -> impl Stream<Item = Answer> {
-        self.0
     }
 }
