@@ -3,10 +3,13 @@
 
 mod support;
 
+mod alert;
+mod alert_retry;
 mod article;
 mod article_mutation;
 mod category;
 mod comment;
 mod edition;
 mod live;
+mod push_subscription;
 mod statements;

@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod fixtures;
+pub mod push_service;
 
 use std::sync::Arc;
 
