@@ -12,9 +12,11 @@
 #[path = "../tests/api/support/push_service.rs"]
 mod push_service;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use khabar::domain::clock::SystemClock;
 use push_service::PushService;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -41,9 +43,10 @@ async fn main() -> anyhow::Result<()> {
     step("A reader opts in to alerts, with a key pair that only this reader has");
     let key =
         server.ask("{ webPushKey }", json!({})).await?["webPushKey"].as_str().unwrap().to_owned();
-    let service = PushService::start(&key).await;
-    let mut subscription = service.subscribe("reader");
-    subscription["locale"] = "ar-IQ".into();
+    let service = PushService::start(&key, Arc::new(SystemClock)).await;
+    let reader = service.browser("reader");
+    let subscription =
+        json!({ "endpoint": reader.endpoint, "keys": reader.keys(), "locale": "ar-IQ" });
     let opted_in =
         server.operation("PushSubscriptionCreate", json!({ "input": subscription })).await;
     let alerted = match opted_in {
@@ -81,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
 
     if alerted {
         step("The reader's browser opens the alert");
-        while service.received("reader").is_empty() {
+        while service.received(&reader).is_empty() {
             ensure!(began.elapsed() < PATIENCE, "no alert came; is the worker running?");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -89,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
             "  after {} ms, sealed (aes128gcm) for this reader alone:",
             began.elapsed().as_millis()
         );
-        println!("{}", indented(&service.received("reader")[0].message));
+        println!("{}", indented(&service.received(&reader)[0].payload));
     }
     step("Done");
     Ok(())

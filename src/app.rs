@@ -1,5 +1,6 @@
 //! What a request or a job is handed: the database, the clock, the configuration.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -59,20 +59,24 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     let change = app.begin().await?;
     let tx = change.transaction();
     let topics = parse_topics(tx, &input).await?;
-    let known = storage::push_subscription::lock_by_endpoint(tx, &endpoint).await?;
     let presented = input.token.as_deref().map(token::hash);
     let token = Token::new("khp", app.clock.new_secret());
-    match known {
-        None => {
-            let browser = (&endpoint, &keys);
-            storage::push_subscription::insert(tx, browser, &topics, token.hash(), app.now())
-                .await?;
-        }
-        Some(known) if is_same_browser(&known, &keys, presented) => {
-            let written = (token.hash(), app.now());
+    let (browser, now) = ((&endpoint, &keys), app.now());
+    // Another tab may add the same endpoint between the look and the insert; then look again.
+    loop {
+        let known = storage::push_subscription::lock_by_endpoint(tx, &endpoint).await?;
+        let Some(known) = known else {
+            let hash = token.hash();
+            if storage::push_subscription::insert(tx, browser, &topics, hash, now).await? {
+                break;
+            }
+            continue;
+        };
+        if is_same_browser(&known, &keys, presented) {
+            let written = (token.hash(), now);
             storage::push_subscription::update(tx, &known, &keys, &topics, written).await?;
         }
-        Some(_) => {}
+        break;
     }
     change.commit().await?;
     Ok(token)

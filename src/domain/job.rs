@@ -17,11 +17,27 @@ pub enum Job {
 }
 
 impl Job {
+    /// The words for every kind that this version knows.
+    pub const KINDS: [&str; 2] = ["plan_alert", "purge"];
+
     /// The word for its kind, for logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::PlanAlert { .. } => "plan_alert",
             Self::Purge => "purge",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_written_under_its_word() {
+        for job in [Job::PlanAlert { alert_id: Uuid::nil() }, Job::Purge] {
+            assert_eq!(serde_json::to_value(&job).unwrap()["kind"], job.kind());
+            assert!(Job::KINDS.contains(&job.kind()));
         }
     }
 }

@@ -53,7 +53,9 @@ impl Endpoint {
             return Err("must not contain a user name");
         }
         match url.host() {
-            Some(host) if rules.allow_loopback && is_loopback(&host) => Ok(Self(url)),
+            Some(host) if rules.allow_loopback && is_loopback(&host) && is_web(&url) => {
+                Ok(Self(url))
+            }
             Some(Host::Domain(domain)) if is_trusted(domain, rules) => {
                 if url.scheme() == "https" && url.port().is_none() {
                     Ok(Self(url))
@@ -75,6 +77,18 @@ impl Endpoint {
         self.0.origin().ascii_serialization()
     }
 
+    /// The push service's well-known name, or `other`: few enough to label metrics with.
+    pub fn service(&self) -> &'static str {
+        let domain = self.0.domain().unwrap_or_default();
+        let known = PUSH_SERVICES.into_iter().find(|service| is_within(domain, service));
+        known.unwrap_or("other")
+    }
+
+    /// Whether it is on this machine itself, by name or by address.
+    pub fn is_loopback(&self) -> bool {
+        self.0.host().is_some_and(|host| is_loopback(&host))
+    }
+
     /// The SHA-256 by which a subscription is found.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_str().as_bytes()).into()
@@ -88,11 +102,18 @@ impl std::fmt::Debug for Endpoint {
 }
 
 fn is_trusted(domain: &str, rules: &EndpointRules) -> bool {
-    let domain = domain.trim_end_matches('.');
     let extra = rules.extra_hosts.iter().map(String::as_str);
-    PUSH_SERVICES.into_iter().chain(extra).any(|host| {
-        domain == host || domain.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'))
-    })
+    PUSH_SERVICES.into_iter().chain(extra).any(|host| is_within(domain, host))
+}
+
+/// Whether a domain is the host or below it. A final dot makes it another name: two spellings of one
+/// endpoint would be two subscriptions of one reader.
+fn is_within(domain: &str, host: &str) -> bool {
+    domain == host || domain.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
@@ -228,6 +249,7 @@ mod tests {
             "https://fcm.googleapis.com.evil.example/x",
             "https://evilfcm.googleapis.com.example/",
             "https://xfcm.googleapis.com/x",
+            "https://fcm.googleapis.com./x",
             "https://169.254.169.254/a.google.com/",
             "https://evil.example/fcm.googleapis.com",
             "https://evil.example#fcm.googleapis.com",
@@ -251,7 +273,10 @@ mod tests {
         for good in ["http://127.0.0.1:4000/p", "http://localhost:1/p", "http://[::1]:2/p"] {
             assert!(Endpoint::parse(good, &rules).is_ok(), "{good}");
         }
-        assert!(Endpoint::parse("http://192.168.0.1/p", &rules).is_err());
+        for bad in ["http://192.168.0.1/p", "http://127.0.0.1.example/p", "gopher://127.0.0.1:1/p"]
+        {
+            assert!(Endpoint::parse(bad, &rules).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -260,6 +285,17 @@ mod tests {
         let endpoint = Endpoint::parse("http://127.0.0.1:4000/secret", &rules).unwrap();
         assert_eq!(endpoint.origin(), "http://127.0.0.1:4000");
         assert!(!format!("{endpoint:?}").contains("secret"));
+    }
+
+    #[test]
+    fn services_have_few_names() {
+        for (endpoint, service) in [
+            ("https://web.push.apple.com/QGuQ", "push.apple.com"),
+            ("https://wns2-par02p.notify.windows.com/w/", "notify.windows.com"),
+            ("https://push.example.org/up", "other"),
+        ] {
+            assert_eq!(Endpoint::parse(endpoint, &rules()).unwrap().service(), service);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod deliver;
 mod plan_alert;
 mod purge;
 mod retry_sends;
+mod send;
+mod settle;
 pub mod worker;
 
 use std::time::Duration;

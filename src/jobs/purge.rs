@@ -1,4 +1,5 @@
-//! Deletes what nobody needs any more: old events, sessions that have ended.
+//! Deletes what nobody needs any more: old events, sessions that have ended. Closes what nobody is
+//! left to close.
 
 use chrono::TimeDelta;
 
@@ -15,6 +16,7 @@ pub(super) async fn run(app: &App) -> Result<(), Unfinished> {
     let tx = change.transaction();
     let events = storage::event::purge(tx, app.now() - EVENTS_KEPT).await?;
     let sessions = storage::session::purge(tx, app.now()).await?;
+    storage::alert::finish_abandoned(tx, app.now()).await?;
     change.commit().await?;
     tracing::debug!(events, sessions, "purged");
     Ok(())

@@ -2,21 +2,15 @@
 
 use std::collections::HashMap;
 
-use chrono::TimeDelta;
-use futures_util::{StreamExt, stream};
-
-use super::deliver::{message, settle};
+use super::send::{LEASE, Lease, message, send_all};
+use super::settle::{Tried, settle};
 use crate::app::App;
-use crate::push::Sender;
+use crate::domain::push_subscription::Recipient;
+use crate::push::{Outcome, Sender};
 use crate::storage;
-use crate::storage::alert::Retry;
 
-/// How long claimed retries belong to their worker: longer than a batch of them can take.
-const LEASE: TimeDelta = TimeDelta::minutes(2);
 /// Messages tried again at once.
 const BATCH: u64 = 200;
-/// See [`BATCH`].
-const AT_ONCE: usize = 64;
 
 /// Tries a batch that is due. False when nothing is.
 pub(super) async fn run(app: &App, sender: &Sender) -> anyhow::Result<bool> {
@@ -31,24 +25,21 @@ pub(super) async fn run(app: &App, sender: &Sender) -> anyhow::Result<bool> {
         return Ok(true);
     };
     let message = message(app, &alert).await?;
-    let attempts: HashMap<i64, Retry> =
-        due.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
+    let attempts: HashMap<i64, i32> =
+        due.iter().map(|retry| (retry.push_subscription_id, retry.attempts)).collect();
     let ids: Vec<i64> = attempts.keys().copied().collect();
     let recipients = storage::push_subscription::by_ids(app.db.connection(), &ids).await?;
-    let message = &message;
-    let outcomes = stream::iter(recipients)
-        .map(|recipient| async move {
-            let outcome = sender.send(&recipient, message, now).await;
-            (recipient, outcome)
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
+    let lease = Lease::Retries(alert.id, &ids);
+    let Some(sent) = send_all(app, sender, (&alert, &message), recipients, lease).await else {
+        return Ok(true);
+    };
+    let again = |(recipient, outcome): (Recipient, Outcome)| {
+        let before = attempts.get(&recipient.id).copied().unwrap_or_default();
+        Tried { recipient, outcome, attempts: before + 1 }
+    };
+    let tried: Vec<Tried> = sent.into_iter().map(again).collect();
     let change = app.begin().await?;
-    let tried = outcomes.iter().filter_map(|(recipient, outcome)| {
-        Some((recipient, *outcome, attempts.get(&recipient.id)?.attempts + 1))
-    });
-    settle(app, &change, &alert, tried).await?;
+    settle(app, &change, &alert, &tried).await?;
     storage::alert::finish_if_done(change.transaction(), alert.id, app.now()).await?;
     change.commit().await?;
     Ok(true)

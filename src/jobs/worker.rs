@@ -123,10 +123,11 @@ impl Worker {
 
     async fn run_job(&self, claimed: Claimed) -> Result<(), sea_orm::DbErr> {
         let done = match &claimed.job {
-            Job::PlanAlert { alert_id } => plan_alert::run(&self.app, *alert_id).await,
-            Job::Purge => purge::run(&self.app).await,
+            Some(Job::PlanAlert { alert_id }) => plan_alert::run(&self.app, *alert_id).await,
+            Some(Job::Purge) => purge::run(&self.app).await,
+            None => Err(Unfinished::GiveUp("its payload cannot be read".to_owned())),
         };
-        let kind = claimed.job.kind();
+        let kind = claimed.job.as_ref().map_or("unreadable", Job::kind);
         let change = self.app.begin().await?;
         let tx = change.transaction();
         match done {

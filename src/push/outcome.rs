@@ -8,6 +8,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::clock::Timestamp;
 
+/// No wait that a service asks for counts as longer: by then no message is news any more.
+const LONGEST_WAIT: Duration = Duration::from_secs(28 * 24 * 3_600);
+
 /// What became of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -69,14 +72,16 @@ impl Outcome {
     }
 }
 
-/// Seconds, or a date (RFC 9110 §10.2.3).
+/// Seconds, or a date (RFC 9110 §10.2.3). A number beyond all bounds counts as the longest wait.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(&value.replace("GMT", "+0000")).ok()?;
-    Some((date.to_utc() - now).to_std().unwrap_or_default())
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
+    } else {
+        let date = DateTime::parse_from_rfc2822(&value.replace("GMT", "+0000")).ok()?;
+        (date.to_utc() - now).to_std().unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -121,6 +126,17 @@ mod tests {
         assert_eq!(outcome(503, date), Outcome::Wait(Some(Duration::from_secs(60))));
         let past = Some("Sat, 23 Nov 2024 04:00:00 GMT");
         assert_eq!(outcome(429, past), Outcome::Wait(Some(Duration::ZERO)));
-        assert_eq!(outcome(429, Some("soon")), Outcome::Wait(None));
+        for vague in ["soon", "", "-1", "1.5"] {
+            assert_eq!(outcome(429, Some(vague)), Outcome::Wait(None), "{vague}");
+        }
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_reckon_with() {
+        for after in ["18446744073709551615", "99999999999999999999", "9223372036854775"] {
+            assert_eq!(outcome(429, Some(after)), Outcome::Wait(Some(LONGEST_WAIT)), "{after}");
+        }
+        let date = Some("Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(outcome(503, date), Outcome::Wait(Some(LONGEST_WAIT)));
     }
 }

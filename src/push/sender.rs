@@ -49,7 +49,8 @@ pub struct Sender {
 #[derive(Debug, Clone)]
 struct Service {
     turns: Arc<Semaphore>,
-    refused_until: Option<Timestamp>,
+    /// The status with which it refused our credentials, and until when it is left alone.
+    refused: Option<(u16, Timestamp)>,
 }
 
 impl Sender {
@@ -69,16 +70,21 @@ impl Sender {
     /// tried once more, shorter.
     pub async fn send(&self, to: &Recipient, message: &Message, now: Timestamp) -> Outcome {
         let origin = to.endpoint.origin();
-        let service = self.service(&origin);
-        if service.refused_until.is_some_and(|until| now < until) {
-            return Outcome::Refused(403);
+        let Ok(_turn) = self.service(&origin).turns.acquire_owned().await else {
+            return Outcome::Failed(None);
+        };
+        // Asked only now: the service may have refused us while this message waited for its turn.
+        if let Some((status, until)) = self.service(&origin).refused
+            && now < until
+        {
+            return Outcome::Refused(status);
         }
-        let Ok(_turn) = service.turns.acquire().await else { return Outcome::Failed(None) };
         let mut outcome = self.attempt(to, &message.payload, message, now).await;
         if outcome == Outcome::TooLarge {
             outcome = self.attempt(to, &message.short_payload, message, now).await;
         }
-        metrics::counter!("khabar_push_total", "outcome" => outcome.as_str(), "service" => origin.clone())
+        let service = to.endpoint.service();
+        metrics::counter!("khabar_push_total", "outcome" => outcome.as_str(), "service" => service)
             .increment(1);
         if let Outcome::Refused(status) = outcome {
             self.refuse(&origin, status, now);
@@ -122,21 +128,23 @@ impl Sender {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let known = services.entry(origin.to_owned()).or_insert_with(|| Service {
             turns: Arc::new(Semaphore::new(self.concurrency)),
-            refused_until: None,
+            refused: None,
         });
         known.clone()
     }
 
-    /// Leaves a push service alone for a while and raises the alarm: the fault is ours.
+    /// Leaves a push service alone for a while and raises the alarm, once: the fault is ours.
     fn refuse(&self, origin: &str, status: u16, now: Timestamp) {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(service) = services.get_mut(origin) {
-            service.refused_until = Some(now + REFUSED_FOR);
+        let Some(service) = services.get_mut(origin) else { return };
+        let known = service.refused.is_some_and(|(_, until)| now < until);
+        service.refused = Some((status, now + REFUSED_FOR));
+        if !known {
+            tracing::error!(
+                service = origin,
+                status,
+                "a push service refuses our credentials; check the clock, push.subject and the VAPID keys"
+            );
         }
-        tracing::error!(
-            service = origin,
-            status,
-            "a push service refuses our credentials; check the clock, push.subject and the VAPID keys"
-        );
     }
 }

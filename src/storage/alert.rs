@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, Set,
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, Set,
 };
 use uuid::Uuid;
 
@@ -210,28 +211,49 @@ pub async fn count(
     Ok(())
 }
 
-/// Writes that a subscription has to be tried again, in place of an earlier note.
-pub async fn put_retry(
+/// Writes who has to be tried again.
+pub async fn insert_retries(
     connection: &impl ConnectionTrait,
-    retry: &Retry,
-    status: Option<u16>,
-    due_at: Timestamp,
+    retries: Vec<(Retry, Option<u16>, Timestamp)>,
 ) -> Result<(), DbErr> {
-    delete_retry(connection, retry).await?;
-    let row = alert_retry::ActiveModel {
+    if retries.is_empty() {
+        return Ok(());
+    }
+    let rows = retries.into_iter().map(|(retry, status, due_at)| alert_retry::ActiveModel {
         alert_id: Set(retry.alert_id),
         push_subscription_id: Set(retry.push_subscription_id),
         attempts: Set(retry.attempts),
         last_status: Set(status.map(i32::from)),
         due_at: Set(due_at),
-    };
-    alert_retry::Entity::insert(row).exec_without_returning(connection).await?;
+    });
+    alert_retry::Entity::insert_many(rows).exec_without_returning(connection).await?;
     Ok(())
 }
 
-/// Forgets that a subscription had to be tried again.
-pub async fn delete_retry(connection: &impl ConnectionTrait, retry: &Retry) -> Result<(), DbErr> {
-    alert_retry::Entity::delete_by_id((retry.alert_id, retry.push_subscription_id))
+/// Forgets that these subscriptions had to be tried again.
+pub async fn delete_retries(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    ids: &[i64],
+) -> Result<(), DbErr> {
+    alert_retry::Entity::delete_many()
+        .filter(alert_retry::COLUMN.alert_id.eq(alert_id))
+        .filter(alert_retry::COLUMN.push_subscription_id.is_in(ids.iter().copied()))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Keeps claimed retries for longer.
+pub async fn keep_retries(
+    connection: &impl ConnectionTrait,
+    (alert_id, ids): (Uuid, &[i64]),
+    until: Timestamp,
+) -> Result<(), DbErr> {
+    alert_retry::Entity::update_many()
+        .col_expr(alert_retry::Column::DueAt, until.into())
+        .filter(alert_retry::COLUMN.alert_id.eq(alert_id))
+        .filter(alert_retry::COLUMN.push_subscription_id.is_in(ids.iter().copied()))
         .exec(connection)
         .await?;
     Ok(())
@@ -280,6 +302,9 @@ pub async fn finish_if_done(
     id: Uuid,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    // Two workers that end the last two shards at once must not each see the other's as open: who
+    // comes second waits here. A weaker lock than FOR UPDATE, which their new retries would block.
+    alert::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(connection).await?;
     let shards = alert_shard::Entity::find()
         .filter(alert_shard::COLUMN.alert_id.eq(id))
         .filter(alert_shard::COLUMN.finished_at.is_null());
@@ -294,6 +319,23 @@ pub async fn finish_if_done(
         .filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()))
         .exec(connection)
         .await?;
+    Ok(())
+}
+
+/// Closes every alert that nobody is left to close: the last reader to be tried again has opted out.
+pub async fn finish_abandoned(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let sending = alert::Entity::find()
+        .select_only()
+        .column(alert::Column::Id)
+        .filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()))
+        .order_by_asc(alert::COLUMN.id);
+    let sending: Vec<Uuid> = sending.into_tuple().all(connection).await?;
+    for id in sending {
+        finish_if_done(connection, id, now).await?;
+    }
     Ok(())
 }
 

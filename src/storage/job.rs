@@ -6,7 +6,6 @@ use sea_orm::{
 };
 
 use super::entities::job::{ActiveModel, COLUMN, Column, Entity};
-use super::unreadable;
 use crate::domain::clock::Timestamp;
 use crate::domain::job::Job;
 
@@ -20,8 +19,8 @@ const DEAD: &str = "DEAD";
 pub struct Claimed {
     /// Its id.
     pub id: i64,
-    /// What is to be done.
-    pub job: Job,
+    /// What is to be done; `None` when its payload cannot be read.
+    pub job: Option<Job>,
     /// How often it was begun, this time included.
     pub attempts: i32,
 }
@@ -49,7 +48,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Claims the job that has been due for longest.
+/// Claims the job that has been due for longest, of the kinds that this version knows: others wait
+/// for a worker that is newer.
 pub async fn claim(
     connection: &impl ConnectionTrait,
     now: Timestamp,
@@ -59,6 +59,7 @@ pub async fn claim(
         .column(Column::Id)
         .from(Entity)
         .and_where(COLUMN.state.eq(QUEUED))
+        .and_where(COLUMN.kind.is_in(Job::KINDS))
         .and_where(COLUMN.run_at.lte(now))
         .and_where(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
         .order_by(Column::RunAt, sea_orm::Order::Asc)
@@ -75,8 +76,11 @@ pub async fn claim(
         .to_owned();
     let Some(row) = connection.query_one(&claim).await? else { return Ok(None) };
     let payload: String = row.try_get("", "payload")?;
-    let job = serde_json::from_str(&payload).map_err(|_| unreadable("job", &payload))?;
-    Ok(Some(Claimed { id: row.try_get("", "id")?, job, attempts: row.try_get("", "attempts")? }))
+    Ok(Some(Claimed {
+        id: row.try_get("", "id")?,
+        job: serde_json::from_str(&payload).ok(),
+        attempts: row.try_get("", "attempts")?,
+    }))
 }
 
 /// Deletes a job that is done.
@@ -119,7 +123,8 @@ pub async fn give_up(
     Ok(())
 }
 
-/// How many jobs wait or are being worked on.
+/// How many jobs that this version can do wait or are being worked on.
 pub async fn count_open(connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
-    Entity::find().filter(COLUMN.state.eq(QUEUED)).count(connection).await
+    let open = Entity::find().filter(COLUMN.state.eq(QUEUED)).filter(COLUMN.kind.is_in(Job::KINDS));
+    open.count(connection).await
 }

@@ -1,9 +1,11 @@
 //! Push subscriptions, found by the hash of their endpoint or of their token.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set,
+    Set, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -34,14 +36,14 @@ pub async fn lock_by_endpoint(
     find.one(connection).await?.map(stored).transpose()
 }
 
-/// Adds a subscription.
+/// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
 pub async fn insert(
     connection: &impl ConnectionTrait,
     (endpoint, keys): (&Endpoint, &PushKeys),
     topics: &Topics,
     token_hash: [u8; 32],
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<bool, DbErr> {
     let row = ActiveModel {
         edition_id: Set(topics.edition_id),
         endpoint_hash: Set(endpoint.hash().to_vec()),
@@ -56,8 +58,12 @@ pub async fn insert(
         updated_at: Set(now),
         ..Default::default()
     };
-    let inserted = Entity::insert(row).exec(connection).await?;
-    put_topics(connection, inserted.last_insert_id, &topics.categories).await
+    let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::EndpointHash]);
+    let TryInsertResult::Inserted(inserted) = insert.exec(connection).await? else {
+        return Ok(false);
+    };
+    put_topics(connection, inserted.last_insert_id, &topics.categories).await?;
+    Ok(true)
 }
 
 /// Puts new topics and a new token in place of the old ones; new keys begin a new generation.
@@ -122,17 +128,31 @@ pub async fn delete_by_token(
     Ok(())
 }
 
-/// Deletes a subscription that a push service called gone, unless it has newer keys by now.
-pub async fn delete_gone(
+/// Locks the subscriptions with these ids until the transaction ends, in order, so that two alerts
+/// never wait for each other; those that are still there, each with its generation.
+pub async fn lock(
     connection: &impl ConnectionTrait,
-    id: i64,
-    generation: i64,
-) -> Result<(), DbErr> {
-    Entity::delete_many()
-        .filter(COLUMN.id.eq(id))
-        .filter(COLUMN.generation.eq(generation))
-        .exec(connection)
-        .await?;
+    ids: &[i64],
+) -> Result<HashMap<i64, i64>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Generation])
+        .filter(COLUMN.id.is_in(ids.iter().copied()))
+        .order_by_asc(COLUMN.id)
+        .lock_exclusive();
+    let living: Vec<(i64, i64)> = find.into_tuple().all(connection).await?;
+    Ok(living.into_iter().collect())
+}
+
+/// Deletes subscriptions.
+pub async fn delete(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<(), DbErr> {
+    if !ids.is_empty() {
+        let delete = Entity::delete_many().filter(COLUMN.id.is_in(ids.iter().copied()));
+        delete.exec(connection).await?;
+    }
     Ok(())
 }
 

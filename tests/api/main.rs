@@ -6,6 +6,7 @@
 mod support;
 
 mod alert;
+mod alert_retry;
 mod article;
 mod article_mutation;
 mod category;
@@ -13,4 +14,5 @@ mod comment;
 mod demo;
 mod edition;
 mod live;
+mod push_subscription;
 mod statements;

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::samples;
 use crate::support::fixtures::category_id;
-use crate::support::push_service::PushService;
-use crate::support::{TestApp, operation};
+use crate::support::{Newsroom, operation};
 use khabar::domain::viewer::Role;
 
 /// The page as its lines: what stands above the story, the story, what stands below it.
@@ -43,19 +42,14 @@ fn read_page(text: &str) -> Page {
 async fn every_line_of_the_page_comes_out_of_the_api() {
     let Some(folder) = samples() else { return };
     let page = read_page(&std::fs::read_to_string(folder.join("seed-page.txt")).unwrap());
-    let newsroom = TestApp::start_with("[push]\nallow_loopback = true").await.found().await;
+    let (newsroom, push) = Newsroom::with_push().await;
     let test = &newsroom.test;
 
     // The reader opts in: هل ترغب في تلقي إشعارات؟
     assert!(page.question.ends_with('؟'));
-    let key = test.read(&operation("WebPushKey"), json!({})).await.text("/webPushKey");
-    let service = PushService::start(&key).await;
-    let mut reader = service.subscribe("reader");
-    reader["locale"] = "ar-IQ".into();
-    reader["categories"] = json!([category_id(newsroom.iraq.id)]);
-    let opted_in =
-        test.read(&operation("PushSubscriptionCreate"), json!({ "input": reader })).await;
-    assert!(opted_in.text("/pushSubscriptionCreate/token").starts_with("khp_"));
+    let reader = push.browser("reader");
+    let topics = json!({ "categories": [category_id(newsroom.iraq.id)] });
+    assert!(test.opt_in(&reader, topics).await.starts_with("khp_"));
     let mut open_page =
         test.subscribe(&operation("ArticlePublished"), json!({ "locale": "ar-IQ" }));
     open_page.hears_nothing().await;
@@ -65,17 +59,18 @@ async fn every_line_of_the_page_comes_out_of_the_api() {
     test.as_role(Role::Editor, &operation("ArticlePublish"), published).await.data();
     assert_eq!(open_page.next().await.text("/articlePublished/article/headline"), page.headline);
     test.run_jobs().await;
-    let alerts = service.received("reader");
+    let alerts = push.received(&reader);
     assert_eq!(alerts.len(), 1);
-    assert_eq!(alerts[0].message["notification"]["title"], page.headline.as_str());
-    assert_eq!(alerts[0].message["notification"]["body"], page.subheadline.as_str());
+    let notification = &alerts[0].payload["notification"];
+    assert_eq!(notification["title"], page.headline.as_str());
+    assert_eq!(notification["body"], page.subheadline.as_str());
 
     compare(&newsroom, &page, &id).await;
     reply(&newsroom, &id).await;
 }
 
 /// As an editor would: one form, paragraph by paragraph.
-async fn enter(newsroom: &crate::support::Newsroom, page: &Page) -> Value {
+async fn enter(newsroom: &Newsroom, page: &Page) -> Value {
     let input = json!({
         "locale": "ar-IQ",
         "category": category_id(newsroom.iraq.id),
@@ -92,7 +87,7 @@ async fn enter(newsroom: &crate::support::Newsroom, page: &Page) -> Value {
     created.at("/articleCreate/article/id")
 }
 
-async fn compare(newsroom: &crate::support::Newsroom, page: &Page, id: &Value) {
+async fn compare(newsroom: &Newsroom, page: &Page, id: &Value) {
     let header = newsroom.test.read(&operation("SiteHeader"), json!({ "locale": "ar-IQ" })).await;
     let place = header.text("/edition/place/name");
     let time = header.text("/edition/localTime/formatted");
@@ -132,7 +127,7 @@ async fn compare(newsroom: &crate::support::Newsroom, page: &Page, id: &Value) {
 }
 
 /// الرد كضيف: a name, no account.
-async fn reply(newsroom: &crate::support::Newsroom, id: &Value) {
+async fn reply(newsroom: &Newsroom, id: &Value) {
     let input = json!({ "article": id, "authorName": "قارئ", "body": "شكراً على الخبر" });
     let answer = newsroom.test.read(&operation("CommentCreate"), json!({ "input": input })).await;
     assert_eq!(answer.at("/commentCreate/comment/state"), "APPROVED");

@@ -1,5 +1,6 @@
 //! A whole Khabar for one test: its own database, a clock that stands still, ids from a seed.
 
+pub mod alerts;
 pub mod database;
 pub mod fixtures;
 pub mod push_service;

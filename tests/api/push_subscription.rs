@@ -1,0 +1,116 @@
+//! A reader opts in, changes the mind, and opts out; strangers can do neither for them.
+
+use serde_json::json;
+
+use crate::alert::alert;
+use crate::support::alerts::LOOPBACK;
+use crate::support::fixtures::category_id;
+use crate::support::{Newsroom, TestApp, operation};
+
+#[tokio::test]
+async fn the_same_endpoint_again_updates_instead_of_doubling() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browser = push.browser("reader");
+    let first = newsroom.test.opt_in(&browser, json!({ "breakingOnly": true })).await;
+    let second = newsroom.test.opt_in(&browser, json!({})).await;
+    assert_ne!(first, second);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.received(&browser).len(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_who_knows_the_endpoint_changes_nothing_and_learns_nothing() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browser = push.browser("reader");
+    let token = newsroom.test.opt_in(&browser, json!({})).await;
+    let stranger = browser.with_new_keys();
+    let unknown = push.browser("unknown");
+    let choice = json!({ "breakingOnly": true });
+    let known = newsroom.test.post_subscription(&stranger, choice.clone()).await;
+    let fresh = newsroom.test.post_subscription(&unknown, choice).await;
+    let shape = |answer: &crate::support::Answer| {
+        let token = answer.text("/pushSubscriptionCreate/token");
+        (token.len(), answer.user_errors("pushSubscriptionCreate"))
+    };
+    assert_eq!(shape(&known), shape(&fresh));
+
+    // The stranger's token opens nothing, the reader's still does.
+    let delete = operation("PushSubscriptionDelete");
+    let stolen = known.text("/pushSubscriptionCreate/token");
+    let answer = newsroom.test.read(&delete, json!({ "token": stolen })).await;
+    assert_eq!(answer.at("/pushSubscriptionDelete/deleted"), true);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.received(&browser).len(), 1);
+
+    newsroom.test.read(&delete, json!({ "token": token })).await.data();
+    alert(&newsroom, "خبر آخر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.received(&browser).len(), 1, "nothing after opting out");
+}
+
+#[tokio::test]
+async fn new_keys_come_with_the_old_token() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browser = push.browser("reader");
+    let token = newsroom.test.opt_in(&browser, json!({})).await;
+    let renewed = browser.with_new_keys();
+    newsroom.test.opt_in(&renewed, json!({ "token": token })).await;
+    push.know(&renewed);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.statuses(&renewed), [201]);
+}
+
+#[tokio::test]
+async fn two_tabs_at_once_keep_one_subscription() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    for round in 0..5 {
+        let browser = push.browser(&format!("reader{round}"));
+        let tabs = (0..4).map(|_| newsroom.test.opt_in(&browser, json!({})));
+        futures_util::future::join_all(tabs).await;
+    }
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.answered().len(), 5);
+}
+
+#[tokio::test]
+async fn every_fault_is_named_at_its_field() {
+    let test = TestApp::start_with(LOOPBACK).await.found().await.test;
+    let input = json!({ "input": {
+        "endpoint": "https://169.254.169.254/fcm.googleapis.com",
+        "keys": { "p256dh": "AAAA", "auth": "" },
+        "locale": "ar-IQ",
+    } });
+    let answer = test.read(&operation("PushSubscriptionCreate"), input).await;
+    let faults = answer.user_errors("pushSubscriptionCreate");
+    assert_eq!(faults, ["endpoint: INVALID", "keys.p256dh: INVALID", "keys.auth: INVALID"]);
+    assert_eq!(answer.at("/pushSubscriptionCreate/token"), serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn editions_and_categories_must_exist() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let choice = json!({ "locale": "fr", "categories": [category_id(uuid::Uuid::from_u128(9))] });
+    let answer = newsroom.test.post_subscription(&push.browser("reader"), choice).await;
+    let faults = answer.user_errors("pushSubscriptionCreate");
+    assert_eq!(faults, ["locale: EDITION_NOT_FOUND", "categories: CATEGORY_NOT_FOUND"]);
+}
+
+#[tokio::test]
+async fn loopback_is_refused_unless_a_test_allows_it() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let strict = TestApp::with_newsroom().await;
+    let answer = strict.test.post_subscription(&push.browser("reader"), json!({})).await;
+    assert_eq!(answer.user_errors("pushSubscriptionCreate"), ["endpoint: INVALID"]);
+    drop(newsroom);
+}
+
+#[tokio::test]
+async fn the_public_key_is_a_point_in_base64url() {
+    let test = TestApp::start().await;
+    let key = test.read(&operation("WebPushKey"), json!({})).await.text("/webPushKey");
+    khabar::domain::push_subscription::parse_p256dh(&key).unwrap();
+}

@@ -1,0 +1,40 @@
+//! Newsrooms whose readers opted in.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::push_service::{Browser, PushService};
+use super::{Answer, Newsroom, TestApp, operation};
+
+/// Settings that let endpoints be on this machine.
+pub const LOOPBACK: &str = "[push]\nallow_loopback = \"on\"\nttl_hours = 24";
+
+impl TestApp {
+    /// Posts a subscription; `choices` are further fields of the input.
+    pub async fn post_subscription(&self, browser: &Browser, choices: Value) -> Answer {
+        let mut input =
+            json!({ "endpoint": browser.endpoint, "keys": browser.keys(), "locale": "ar-IQ" });
+        input.as_object_mut().unwrap().extend(choices.as_object().unwrap().clone());
+        self.read(&operation("PushSubscriptionCreate"), json!({ "input": input })).await
+    }
+
+    /// Opts a browser in and returns the token.
+    pub async fn opt_in(&self, browser: &Browser, choices: Value) -> String {
+        let answer = self.post_subscription(browser, choices).await;
+        assert_eq!(answer.user_errors("pushSubscriptionCreate"), Vec::<String>::new());
+        answer.text("/pushSubscriptionCreate/token")
+    }
+}
+
+impl Newsroom {
+    /// A newsroom that alerts browsers at a push service of its own.
+    pub async fn with_push() -> (Self, PushService) {
+        let newsroom = TestApp::start_with(LOOPBACK).await.found().await;
+        let push = {
+            let app = &newsroom.test.app;
+            PushService::start(app.vapid.public_key(), Arc::clone(&app.clock)).await
+        };
+        (newsroom, push)
+    }
+}
