@@ -38,7 +38,9 @@ impl App {
     /// Opens everything that the configuration names, and makes the data folder and the keys if
     /// they are missing.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        // Readers' endpoints and the newsroom's keys live here.
+        let mut folder = std::fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
             format!("cannot create the data folder {}", config.data_dir.display())
         })?;
         // Fails only when another part of the process was faster with the same provider.

@@ -243,5 +243,7 @@ async fn work_of_a_newer_version_does_not_hold_up_the_rest() {
     newsroom.test.run_jobs().await;
     assert_eq!(push.received(&browser).len(), 1);
     // The one waits for a worker that knows it, the other is kept for a look.
-    assert_eq!(storage::job::count_open(connection).await.unwrap(), 1);
+    assert_eq!(storage::job::count_open(connection).await.unwrap(), 0);
+    let waiting = "DELETE FROM jobs WHERE kind = 'brew_tea' AND state = 'QUEUED'";
+    assert_eq!(connection.execute_unprepared(waiting).await.unwrap().rows_affected(), 1);
 }
