@@ -43,6 +43,17 @@ pub struct Input {
     pub lock_version: Option<i32>,
 }
 
+impl Input {
+    /// Whether anything is to change that takes effect at once.
+    fn changes_placement(&self) -> bool {
+        self.category.is_some()
+            || self.slug.is_some()
+            || self.authors.is_some()
+            || self.tags.is_some()
+            || self.breaking.is_some()
+    }
+}
+
 /// Why an article was not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -119,7 +130,10 @@ pub async fn update_article(
         rename(app, tx, &mut article, slug).await?;
     }
     article.breaking = input.breaking.unwrap_or(article.breaking);
-    article.updated_at = app.now();
+    // Words of a published article wait to be published; the rest readers see at once.
+    if published.is_none() || input.changes_placement() {
+        article.updated_at = app.now();
+    }
     storage::article_write::update(tx, &article, published).await.map_err(taken_meanwhile)?;
     let updated = storage::article::by_id(tx, id, storage::article::Visibility::Everything).await?;
     change.commit().await?;

@@ -82,25 +82,6 @@ impl<C> From<Rejection<C>> for Failure<C> {
     }
 }
 
-impl<C> Failure<C> {
-    /// The same failure for an action whose rejections have other codes.
-    pub fn map_code<D>(self, code: impl Fn(C) -> D) -> Failure<D> {
-        match self {
-            Self::Rejected(rejections) => Failure::Rejected(
-                rejections
-                    .into_iter()
-                    .map(|r| Rejection { code: code(r.code), field: r.field, message: r.message })
-                    .collect(),
-            ),
-            Self::Unauthenticated => Failure::Unauthenticated,
-            Self::Forbidden => Failure::Forbidden,
-            Self::NotFound => Failure::NotFound,
-            Self::RateLimited { retry_after } => Failure::RateLimited { retry_after },
-            Self::Internal(cause) => Failure::Internal(cause),
-        }
-    }
-}
-
 /// Collects faults while an input is parsed, so that the caller hears of all of them at once.
 #[derive(Debug)]
 pub struct Faults<C>(Vec<Rejection<C>>);

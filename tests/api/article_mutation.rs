@@ -127,6 +127,12 @@ async fn edits_of_a_published_story_wait_to_be_published() {
     assert_eq!(edited.at("/articleUpdate/article/headline"), "الأصل");
     assert_eq!(edited.at("/articleUpdate/article/latest/headline"), "المعدل");
     assert_eq!(edited.at("/articleUpdate/article/hasUnpublishedChanges"), true);
+    let changed = "query($id: ID!) { article(id: $id) { updatedAt } }";
+    newsroom.test.advance(chrono::TimeDelta::hours(1));
+    let again = json!({ "id": id, "input": { "excerpt": "ملخص" } });
+    newsroom.test.as_role(Role::Editor, &operation("ArticleUpdate"), again).await.data();
+    let when = newsroom.test.read(changed, json!({ "id": id })).await;
+    assert_eq!(when.at("/article/updatedAt"), "2024-11-23T04:39:00+00:00", "nothing shows of it");
     let read = "query($id: ID!) { article(id: $id) { headline subheadline } }";
     let seen = newsroom.test.read(read, json!({ "id": id })).await;
     assert_eq!(seen.at("/article"), json!({ "headline": "الأصل", "subheadline": null }));

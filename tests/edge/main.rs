@@ -1,0 +1,135 @@
+//! The edge over real connections: GraphQL over HTTP, WebSocket and server-sent events.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
+#[allow(dead_code, unused_imports, reason = "shared with tests/api, which uses the rest")]
+#[path = "../api/support/mod.rs"]
+mod support;
+
+mod http;
+mod session;
+mod socket;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use khabar::http::Edge;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use support::{Newsroom, TestApp};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const GRAPHQL: &str = "application/graphql-response+json";
+
+struct Server {
+    newsroom: Newsroom,
+    address: SocketAddr,
+    draining: CancellationToken,
+    ended: tokio::task::JoinHandle<()>,
+    client: Client,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let settings = "admin_password = \"a long password\"\nsign_ins_per_minute = 3";
+        let newsroom = TestApp::start_with(settings).await.found().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let draining = CancellationToken::new();
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let edge = Edge {
+            app: newsroom.test.app.clone(),
+            schema: newsroom.test.schema.clone(),
+            metrics: recorder.handle(),
+            health: Arc::default(),
+            draining: draining.clone(),
+            sockets: TaskTracker::new(),
+        };
+        let sockets = edge.sockets.clone();
+        let serving =
+            khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
+        let ended = tokio::spawn(async move {
+            serving.await;
+            sockets.close();
+            sockets.wait().await;
+        });
+        Self { newsroom, address, draining, ended, client: Client::new() }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    async fn post(&self, accept: &str, body: Value) -> (StatusCode, String, Value) {
+        let request = self.client.post(self.url("/graphql")).header("accept", accept).json(&body);
+        answer(request).await
+    }
+
+    async fn get(&self, query: &[(&str, &str)]) -> (StatusCode, String, Value) {
+        let mut url = url::Url::parse(&self.url("/graphql")).unwrap();
+        url.query_pairs_mut().extend_pairs(query);
+        answer(self.client.get(url).header("accept", GRAPHQL)).await
+    }
+
+    async fn socket(&self) -> Socket {
+        let mut request = format!("ws://{}/graphql", self.address).into_client_request().unwrap();
+        let protocol = HeaderValue::from_static("graphql-transport-ws");
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        Socket(tokio_tungstenite::connect_async(request).await.unwrap().0)
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let media =
+        response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let body = response.text().await.unwrap();
+    let json = serde_json::from_str(&body).unwrap_or(Value::String(body));
+    (status, media.unwrap_or_default(), json)
+}
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    async fn send(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(15), self.0.next()).await;
+            match next.expect("nothing came").expect("the socket ended").unwrap() {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    async fn json(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        match self.next().await {
+            Message::Close(Some(frame)) => frame.code.into(),
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+
+    async fn init(&mut self) {
+        self.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(self.json().await, json!({ "type": "connection_ack" }));
+    }
+}

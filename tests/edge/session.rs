@@ -1,0 +1,62 @@
+//! Who is asking.
+
+use khabar::actions::create_user::create_first_admin;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::operation;
+use crate::{GRAPHQL, Server, answer};
+
+#[tokio::test]
+async fn staff_sign_in_and_out() {
+    let server = Server::start().await;
+    create_first_admin(&server.newsroom.test.app).await.unwrap();
+    let sign_in = async |password: &str| {
+        let input = json!({ "email": " Admin@Khabar.example", "password": password });
+        let body = json!({ "query": operation("SignIn"), "variables": { "input": input } });
+        server.post(GRAPHQL, body).await.2
+    };
+    let wrong = sign_in("another password").await;
+    assert_eq!(wrong["data"]["signIn"]["userErrors"][0]["code"], "WRONG_CREDENTIALS");
+    let right = sign_in("a long password").await;
+    let token = right["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    assert_eq!(right["data"]["signIn"]["user"]["roles"], json!(["ADMIN"]));
+
+    let ask = async |token: &str, query: &str| {
+        let request = server
+            .client
+            .post(server.url("/graphql"))
+            .bearer_auth(token)
+            .json(&json!({ "query": query }));
+        answer(request).await
+    };
+    assert_eq!(
+        ask(&token, "{ viewer { email } }").await.2["data"]["viewer"]["email"],
+        "admin@khabar.example"
+    );
+    assert_eq!(ask("khs_nonsense", "{ viewer { email } }").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        ask(&token, "mutation { signOut { signedOut } }").await.2["data"]["signOut"]["signedOut"],
+        true
+    );
+    assert_eq!(ask(&token, "{ viewer { email } }").await.0, StatusCode::UNAUTHORIZED);
+
+    sign_in("another password").await;
+    let limited = sign_in("a long password").await;
+    assert_eq!(limited["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{limited}");
+    assert!(limited["errors"][0]["extensions"]["retryAfter"].as_u64().unwrap() >= 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time() {
+    let server = Server::start().await;
+    create_first_admin(&server.newsroom.test.app).await.unwrap();
+    let input = json!({ "email": "admin@khabar.example", "password": "a long password" });
+    let body = json!({ "query": operation("SignIn"), "variables": { "input": input } });
+    let token =
+        server.post(GRAPHQL, body).await.2["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    server.newsroom.test.advance(chrono::TimeDelta::days(31));
+    let request = server.client.post(server.url("/graphql")).bearer_auth(token);
+    let (status, _, _) = answer(request.json(&json!({ "query": "{ __typename }" }))).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
