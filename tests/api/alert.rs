@@ -272,3 +272,28 @@ async fn skip_ids_from_empty(newsroom: &Newsroom, push: &PushService) {
     skip_ids(newsroom, 1_000_000).await;
     newsroom.test.opt_in(&push.browser("last"), json!({})).await;
 }
+
+#[tokio::test]
+async fn a_publication_whose_alert_is_refused_does_not_happen() {
+    let (newsroom, _push) = Newsroom::with_push().await;
+    let draft = newsroom.draft("خبر").await;
+    let input = json!({ "alert": { "title": " ", "body": "ن".repeat(501) } });
+    let variables = json!({ "id": article_id(draft.id), "input": input });
+    let answer = newsroom.test.as_role(Role::Editor, &operation("ArticlePublish"), variables).await;
+    let faults = ["alert.title: BLANK", "alert.body: TOO_LONG"];
+    assert_eq!(answer.user_errors("articlePublish"), faults);
+    let state = "query($id: ID!) { article(id: $id) { state } }";
+    let id = json!({ "id": article_id(draft.id) });
+    let still = newsroom.test.as_role(Role::Editor, state, id).await;
+    assert_eq!(still.at("/article/state"), "DRAFT");
+}
+
+#[tokio::test]
+async fn readers_do_not_see_how_an_alert_goes() {
+    let (newsroom, _push) = Newsroom::with_push().await;
+    let id = alert(&newsroom, "خبر").await;
+    let query = "query($id: ID!) { alert(id: $id) { title } }";
+    let answer = newsroom.test.read(query, json!({ "id": id })).await;
+    assert_eq!(answer.error_codes(), ["UNAUTHENTICATED"]);
+    newsroom.test.run_jobs().await;
+}

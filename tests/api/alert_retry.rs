@@ -247,3 +247,18 @@ async fn work_of_a_newer_version_does_not_hold_up_the_rest() {
     let waiting = "DELETE FROM jobs WHERE kind = 'brew_tea' AND state = 'QUEUED'";
     assert_eq!(connection.execute_unprepared(waiting).await.unwrap().rows_affected(), 1);
 }
+
+#[tokio::test]
+async fn what_always_fails_is_given_up_when_it_stops_being_news() {
+    let (newsroom, push, browser) = with_reader().await;
+    push.otherwise(Some(Behaviour::Status(500)));
+    let id = alert(&newsroom, "خبر").await;
+    for _ in 0..50 {
+        newsroom.test.run_jobs().await;
+        newsroom.test.advance(TimeDelta::minutes(30));
+    }
+    assert_eq!(progress(&newsroom, &id).await, "DONE 0/0/1");
+    let tries = push.statuses(&browser).len();
+    assert!((24..50).contains(&tries), "patient, but not pushy: {tries}");
+    assert_eq!(subscriptions(&newsroom).await, 1);
+}

@@ -114,3 +114,17 @@ async fn the_public_key_is_a_point_in_base64url() {
     let key = test.read(&operation("WebPushKey"), json!({})).await.text("/webPushKey");
     khabar::domain::push_subscription::parse_p256dh(&key).unwrap();
 }
+
+#[tokio::test]
+async fn a_token_that_was_replaced_opens_nothing() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browser = push.browser("reader");
+    let first = newsroom.test.opt_in(&browser, json!({})).await;
+    newsroom.test.opt_in(&browser, json!({})).await;
+    let delete = operation("PushSubscriptionDelete");
+    let answer = newsroom.test.read(&delete, json!({ "token": first })).await;
+    assert_eq!(answer.at("/pushSubscriptionDelete/deleted"), true);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.received(&browser).len(), 1);
+}
