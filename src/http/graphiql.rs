@@ -1,5 +1,6 @@
 //! Pages for people who look around: the index, the schema, a place to try queries.
 
+use async_graphql::http::GraphiQLSource;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 
@@ -16,6 +17,11 @@ pub(super) async fn schema() -> impl IntoResponse {
 }
 
 /// GraphiQL; where its scripts cannot be loaded, a plain form that works all the same.
-pub(super) fn page() -> Html<&'static str> {
-    Html(include_str!("../../web/graphiql.html"))
+pub(super) fn page() -> Html<String> {
+    let page = GraphiQLSource::build()
+        .title("Khabar")
+        .endpoint("/graphql")
+        .subscription_endpoint("/graphql")
+        .finish();
+    Html(page.replace("</body>", concat!(include_str!("../../web/plain-form.html"), "</body>")))
 }
