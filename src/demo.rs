@@ -133,15 +133,20 @@ impl std::fmt::Display for Loaded {
 }
 
 /// Loads the demo into a database that has never been asked, and has no edition of its own.
+///
+/// Of instances that start at once on one empty database, the first loads it and the others see
+/// that it is there.
 pub async fn load_once(app: &App) -> anyhow::Result<()> {
-    let connection = app.db.connection();
-    let asked = storage::setting::get(connection, LOADED).await?.is_some();
-    if asked || !storage::edition::all(connection).await?.is_empty() {
-        return Ok(());
-    }
-    let loaded = load(app).await?;
-    tracing::info!("{loaded}");
-    Ok(())
+    storage::migrate::alone(&app.db, Some(&app.migration_lock()), async {
+        let connection = app.db.connection();
+        let asked = storage::setting::get(connection, LOADED).await?.is_some();
+        if !asked && storage::edition::all(connection).await?.is_empty() {
+            let loaded = load(app).await?;
+            tracing::info!("{loaded}");
+        }
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
 }
 
 /// Loads the demo. Fails when there are editions already.

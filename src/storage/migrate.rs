@@ -28,13 +28,13 @@ pub async fn status(database: &Database) -> anyhow::Result<Vec<(String, bool)>> 
     Ok(steps.iter().map(|step| (step.name().to_owned(), state(&step.status()))).collect())
 }
 
-/// Runs the work while no other process does: an advisory lock on PostgreSQL, a locked file beside
+/// Runs the work while no other process runs any under this lock: an advisory lock on PostgreSQL, a locked file beside
 /// an SQLite database. The lock goes with the process, so a crash leaves none behind.
-async fn alone<E>(
+pub async fn alone<T, E>(
     database: &Database,
     lock_file: Option<&Path>,
-    work: impl Future<Output = Result<(), E>>,
-) -> anyhow::Result<()>
+    work: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T>
 where
     E: Into<anyhow::Error>,
 {
@@ -42,8 +42,9 @@ where
         let lock = database.connection().begin().await?;
         let statement = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
         lock.execute_raw(Statement::from_string(lock.get_database_backend(), statement)).await?;
-        work.await.map_err(Into::into)?;
-        return Ok(lock.commit().await?);
+        let done = work.await.map_err(Into::into)?;
+        lock.commit().await?;
+        return Ok(done);
     }
     let file = match lock_file {
         Some(path) => {
@@ -53,7 +54,7 @@ where
         }
         None => None,
     };
-    work.await.map_err(Into::into)?;
+    let done = work.await.map_err(Into::into)?;
     drop(file);
-    Ok(())
+    Ok(done)
 }

@@ -8,7 +8,9 @@ use khabar::domain::viewer::Role;
 #[tokio::test]
 async fn it_loads_once_and_fills_every_edition() {
     let test = TestApp::start().await;
-    khabar::demo::load_once(&test.app).await.unwrap();
+    let other = test.another_instance().await;
+    let load = |app| async move { khabar::demo::load_once(app).await.unwrap() };
+    tokio::join!(load(&test.app), load(&other.app));
     khabar::demo::load_once(&test.app).await.unwrap();
     let counts = "query($locale: String!) { articles(filter: { locale: $locale }, first: 100) { nodes { commentCount } } }";
     let (mut articles, mut comments) = (0, 0);

@@ -11,7 +11,8 @@ pub const SERVER: &str = "KHABAR_TEST_DATABASE";
 /// A fresh database with every migration applied.
 pub struct TestDatabase {
     pub url: String,
-    _folder: Option<TempDir>,
+    /// A data folder; on SQLite the database lies in it.
+    pub folder: TempDir,
 }
 
 impl TestDatabase {
@@ -24,14 +25,12 @@ impl TestDatabase {
 
     /// A fresh database with nothing in it.
     pub async fn create_empty() -> Self {
-        match std::env::var(SERVER) {
-            Ok(server) => Self { url: create_postgres(&server).await, _folder: None },
-            Err(_) => {
-                let folder = tempfile::tempdir().unwrap();
-                let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
-                Self { url, _folder: Some(folder) }
-            }
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let url = match std::env::var(SERVER) {
+            Ok(server) => create_postgres(&server).await,
+            Err(_) => format!("sqlite:{}", folder.path().join("test.sqlite").display()),
+        };
+        Self { url, folder }
     }
 
     /// A pool of its own, as another instance would have.

@@ -57,8 +57,13 @@ impl TestApp {
     async fn over(database: Arc<TestDatabase>, settings: &str) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = Arc::new(FixedClock::new(NOW.parse().unwrap(), 7));
+        let folder = database.folder.path().display();
         let settings = format!(
-            "public_url = \"https://news.example/\"\n{settings}\n[weather]\nenabled = \"off\""
+            "data_dir = \"{folder}\"
+public_url = \"https://news.example/\"
+{settings}
+[weather]
+enabled = \"off\""
         );
         let config = Arc::new(Config::parse(&settings, []).unwrap());
         let app = App {
