@@ -11,6 +11,7 @@ use super::edition;
 use super::ids::{self, Kind};
 use super::loaders::{
     CategoryAncestorsKey, CategoryChildrenKey, CategoryKey, CategoryNamesKey, EditionKey,
+    EditionsKey,
 };
 use super::paging::PageArgs;
 use crate::domain::article::ArticleState;
@@ -206,7 +207,7 @@ impl CategoryQuery {
 /// A category by its id, in the words of the first edition that names it.
 pub(super) async fn by_id(ctx: &Context<'_>, id: Uuid) -> Result<Option<Category>, Error> {
     let category = ctx.loaders()?.load(CategoryKey(id)).await?;
-    let editions = storage::edition::all(ctx.app()?.db.connection()).await?;
+    let editions = ctx.loaders()?.load_or_default(EditionsKey(())).await?;
     let first = editions.first().map_or(Uuid::nil(), |edition| edition.id);
     Ok(category.map(|category| Category::new(category, first)))
 }

@@ -77,6 +77,8 @@ keys! {
     TagKey(Uuid);
     /// An edition.
     EditionKey(Uuid);
+    /// Every edition, in the newsroom's order.
+    EditionsKey(());
     /// A category.
     CategoryKey(Uuid);
     /// The names of a category.
@@ -199,6 +201,19 @@ impl Loader<EditionKey> for Reader {
     async fn load(&self, keys: &[EditionKey]) -> Result<HashMap<EditionKey, Edition>, Arc<DbErr>> {
         let found = storage::edition::by_ids(self.0.connection(), &ids(keys, |key| key.0)).await?;
         Ok(found.into_iter().map(|edition| (EditionKey(edition.id), edition)).collect())
+    }
+}
+
+impl Loader<EditionsKey> for Reader {
+    type Value = Vec<Edition>;
+    type Error = Arc<DbErr>;
+
+    async fn load(
+        &self,
+        _: &[EditionsKey],
+    ) -> Result<HashMap<EditionsKey, Vec<Edition>>, Arc<DbErr>> {
+        let editions = storage::edition::all(self.0.connection()).await?;
+        Ok(HashMap::from([(EditionsKey(()), editions)]))
     }
 }
 

@@ -45,3 +45,23 @@ async fn the_article_page_is_a_constant_number_of_statements() {
     }
     assert!(counts.iter().all(|count| *count == counts[0]) && counts[0] <= 13, "{counts:?}");
 }
+
+#[tokio::test]
+async fn looking_up_many_nodes_costs_no_more_than_one() {
+    use crate::support::fixtures::category_id;
+    let newsroom = TestApp::with_newsroom().await;
+    let mut ids = vec![category_id(newsroom.world.id)];
+    for number in 0..20 {
+        let name = format!("قسم {number}");
+        ids.push(category_id(newsroom.test.category(None, &name, &name).await.id));
+    }
+    let document = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Category { name slug } } }";
+    let mut counts = Vec::new();
+    for some in [&ids[..1], &ids[..]] {
+        let read = newsroom.test.read(document, json!({ "ids": some }));
+        let (statements, answer) = newsroom.test.count_statements(read).await;
+        assert_eq!(answer.at("/nodes").as_array().unwrap().len(), some.len());
+        counts.push(statements);
+    }
+    assert_eq!(counts[0], counts[1], "categories, editions, names");
+}
