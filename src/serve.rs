@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,10 +17,12 @@ use crate::jobs::worker::Worker;
 use crate::live::Tail;
 use crate::{demo, graphql, telemetry};
 
-/// How long everything together may take to end.
-const END_TIMEOUT: Duration = Duration::from_secs(14);
-/// How often quiet addresses are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// How long everything together may take to end, counted from the signal.
+const END_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long the database may take to close after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often memory that is no longer needed is given back.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves the API and works on jobs until Ctrl-C or SIGTERM.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -40,7 +43,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let worker = Worker::new(app.clone())?;
     let edge = Edge {
         schema: graphql::build(&app, tail.live()),
-        metrics,
+        metrics: metrics.clone(),
         health: Arc::new(vec![("events", tail.health()), ("worker", worker.health())]),
         draining: draining.clone(),
         sockets: TaskTracker::new(),
@@ -51,12 +54,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let background = TaskTracker::new();
     background.spawn(tail.run(draining.clone()));
     background.spawn(worker.run(draining.clone()));
-    background.spawn(forget_quiet(app.clone(), draining.clone()));
-    let sockets = edge.sockets.clone();
-    http::server::serve(listener, http::router(edge), draining).await;
-    sockets.close();
+    background.spawn(tidy(app.clone(), metrics, draining.clone()));
     background.close();
-    end(app, async { tokio::join!(sockets.wait(), background.wait()) }).await
+    let sockets = edge.sockets.clone();
+    let served = async {
+        http::server::serve(listener, http::router(edge), draining.clone()).await;
+        sockets.close();
+        tokio::join!(sockets.wait(), background.wait());
+    };
+    end(app, served, &draining).await
 }
 
 /// Works on jobs until Ctrl-C or SIGTERM.
@@ -66,17 +72,32 @@ pub async fn work(config: Config) -> anyhow::Result<()> {
     let draining = end_on_signal();
     tracing::info!("working");
     let worker = Worker::new(app.clone())?;
-    let work = tokio::spawn(worker.run(draining.clone()));
-    draining.cancelled().await;
-    end(app, work).await
+    end(app, worker.run(draining.clone()), &draining).await
 }
 
-/// Waits for the rest within its time, then closes the database.
-async fn end<T>(app: App, rest: impl Future<Output = T>) -> anyhow::Result<()> {
-    if tokio::time::timeout(END_TIMEOUT, rest).await.is_err() {
-        tracing::warn!("background work did not end in time; it goes on after the next start");
+/// Runs until everything has ended by itself, or its time is over once the server drains; then
+/// closes the database.
+async fn end(
+    app: App,
+    running: impl Future<Output = ()>,
+    draining: &CancellationToken,
+) -> anyhow::Result<()> {
+    let overdue = async {
+        draining.cancelled().await;
+        tokio::time::sleep(END_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = running => {}
+        () = overdue => {
+            tracing::warn!("some work did not end in time; jobs go on after the next start");
+        }
     }
-    app.db.connection().close_by_ref().await.context("the database does not close")?;
+    // Whoever was cut may hold a connection still; the process takes it along when it ends.
+    if let Ok(closed) =
+        tokio::time::timeout(CLOSE_TIMEOUT, app.db.connection().close_by_ref()).await
+    {
+        closed.context("the database does not close")?;
+    }
     tracing::info!("ended");
     Ok(())
 }
@@ -110,12 +131,16 @@ async fn signal() {
     }
 }
 
-async fn forget_quiet(app: App, draining: CancellationToken) {
-    let mut every = tokio::time::interval(FORGET_EVERY);
+/// Bounds what grows: addresses that were limited once, and samples that nobody has scraped.
+async fn tidy(app: App, metrics: PrometheusHandle, draining: CancellationToken) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
             () = draining.cancelled() => return,
-            _ = every.tick() => app.limits.forget_quiet(),
+            _ = every.tick() => {
+                app.limits.forget_quiet();
+                metrics.run_upkeep();
+            }
         }
     }
 }

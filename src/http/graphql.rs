@@ -5,10 +5,9 @@
 
 use std::net::SocketAddr;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{DocumentOperations, OperationType};
 use async_graphql::{Request, Variables};
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, RawQuery, State};
@@ -17,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
+use super::request::WholeBody;
 use super::response::{MediaType, Refusal, answer};
 use super::{Edge, auth, graphiql, websocket};
 use crate::domain::event::LastEventId;
@@ -65,10 +65,10 @@ impl Caller {
 pub(super) async fn post(
     State(edge): State<Edge>,
     caller: Caller,
-    body: Bytes,
+    body: Result<WholeBody, Refusal>,
 ) -> Result<Response, Refusal> {
     let media = acceptable(&caller)?;
-    let request = from_body(&caller, &body)?;
+    let request = body.and_then(|body| from_body(&caller, &body));
     execute(&edge, &caller, media, request).await
 }
 
@@ -88,8 +88,7 @@ pub(super) async fn get(
         return Ok(graphiql::page().into_response());
     }
     let media = acceptable(&caller)?;
-    let request = from_query(query.as_deref().unwrap_or_default())?;
-    refuse_unsafe(&request)?;
+    let request = from_query(query.as_deref().unwrap_or_default()).and_then(refuse_unsafe);
     execute(&edge, &caller, media, request).await
 }
 
@@ -104,16 +103,22 @@ async fn execute(
     edge: &Edge,
     caller: &Caller,
     media: MediaType,
-    request: Request,
+    request: Result<Request, Refusal>,
 ) -> Result<Response, Refusal> {
-    let viewer = auth::viewer(edge, &caller.headers).await?;
-    let answered = edge.schema.execute(caller.attach(request).data(viewer)).await;
-    Ok(answer(media, &answered))
+    let executed = async {
+        let request = request?;
+        let viewer = auth::viewer(edge, &caller.headers).await?;
+        Ok(edge.schema.execute(caller.attach(request).data(viewer)).await)
+    };
+    match executed.await {
+        Ok(answered) => Ok(answer(media, &answered)),
+        Err::<_, Refusal>(refusal) => Err(refusal.in_media(media)),
+    }
 }
 
 /// The request in a JSON body. Any other content type is refused: browsers send such bodies across
 /// sites without asking first.
-pub(super) fn from_body(caller: &Caller, body: &Bytes) -> Result<Request, Refusal> {
+pub(super) fn from_body(caller: &Caller, WholeBody(body): &WholeBody) -> Result<Request, Refusal> {
     let content_type =
         caller.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
@@ -186,25 +191,25 @@ pub(super) fn from_parameters(mut parameters: Map<String, Value>) -> Result<Requ
 
 /// Refuses by GET whatever is not a query. A document that does not parse passes: execution will
 /// say what is wrong with it.
-fn refuse_unsafe(request: &Request) -> Result<(), Refusal> {
-    match operation_type(request) {
+fn refuse_unsafe(mut request: Request) -> Result<Request, Refusal> {
+    match operation_type(&mut request) {
         Some(OperationType::Mutation | OperationType::Subscription) => {
             let message = "only queries are served by GET; send mutations by POST, and subscription operations to /graphql/stream or a WebSocket";
             Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
                 .with(header::ALLOW, "POST"))
         }
-        Some(OperationType::Query) | None => Ok(()),
+        Some(OperationType::Query) | None => Ok(request),
     }
 }
 
-/// What kind of operation a request runs; `None` when its document does not say.
-pub(super) fn operation_type(request: &Request) -> Option<OperationType> {
-    let ExecutableDocument { operations, .. } =
-        async_graphql::parser::parse_query(&request.query).ok()?;
-    match operations {
+/// What kind of operation a request runs; `None` when its document does not say. The request keeps
+/// the parsed document, so that it is parsed once.
+pub(super) fn operation_type(request: &mut Request) -> Option<OperationType> {
+    let name = request.operation_name.clone();
+    match &request.parsed_query().ok()?.operations {
         DocumentOperations::Single(operation) => Some(operation.node.ty),
         DocumentOperations::Multiple(operations) => {
-            let named = request.operation_name.as_deref().and_then(|name| operations.get(name));
+            let named = name.and_then(|name| operations.get(name.as_str()));
             // Without a name nothing is executed; the least safe one decides all the same.
             let chosen: Vec<_> =
                 named.map_or_else(|| operations.values().collect(), |operation| vec![operation]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
@@ -40,6 +40,6 @@ pub(super) async fn ready(State(edge): State<Edge>) -> Response {
 }
 
 /// Prometheus' text format.
-pub(super) async fn metrics(State(edge): State<Edge>) -> String {
-    edge.metrics.render()
+pub(super) async fn metrics(State(edge): State<Edge>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], edge.metrics.render())
 }

@@ -15,6 +15,7 @@ mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,6 +35,8 @@ use crate::graphql::Schema;
 
 /// The largest body of a request, in bytes.
 const MAX_BODY: usize = 512 * 1_024;
+/// How long a browser may remember what other sites are allowed to send.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(24 * 3_600);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -58,7 +61,8 @@ pub fn router(edge: Edge) -> Router {
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE, LAST_EVENT_ID])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER]);
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE);
     let api = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
         .route("/graphql/stream", get(sse::get).post(sse::post))
@@ -71,6 +75,7 @@ pub fn router(edge: Edge) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .fallback(response::not_found)
+        .method_not_allowed_fallback(response::method_not_allowed)
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CatchPanicLayer::custom(response::panicked))

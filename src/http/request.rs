@@ -1,14 +1,22 @@
-//! Every request gets an id, and one line in the log without anything personal.
+//! What every request goes through: an id, one line in the log without anything personal, and a
+//! body that has to arrive whole and in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::http::HeaderValue;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::timeout;
+use tracing::Instrument;
 
-use super::{Edge, REQUEST_ID};
+use super::response::Refusal;
+use super::{Edge, MAX_BODY, REQUEST_ID};
 use crate::graphql::errors::RequestId;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the id, hands it on, and puts it into the answer.
 pub(super) async fn identify(
@@ -23,7 +31,8 @@ pub(super) async fn identify(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let began = Instant::now();
 
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", id);
+    let mut response = next.run(request).instrument(span).await;
 
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -33,4 +42,26 @@ pub(super) async fn identify(
     metrics::histogram!("khabar_http_seconds", "status" => status.to_string()).record(seconds);
     tracing::info!(%method, path, status, ms = seconds * 1_000.0, request_id = id, "request");
     response
+}
+
+/// The whole body of a request, at most [`MAX_BODY`] bytes of it.
+pub(super) struct WholeBody(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+            Ok(Ok(body)) => Ok(Self(body)),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let message = format!("the body has more than {MAX_BODY} bytes");
+                Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
+            }
+            Ok(Err(_)) => Err(Refusal::bad_request("the body broke off")),
+            Err(_) => {
+                let message = "the body did not arrive in time";
+                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message))
+            }
+        }
+    }
 }

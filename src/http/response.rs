@@ -101,17 +101,23 @@ pub(super) struct Refusal {
     code: &'static str,
     message: String,
     header: Option<(HeaderName, &'static str)>,
+    media: MediaType,
 }
 
 impl Refusal {
     /// A status, a code for programs, a message for people.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), header: None }
+        Self { status, code, message: message.into(), header: None, media: MediaType::Json }
     }
 
     /// A request that does not have the form it must have.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// The same in the media type that the client accepts.
+    pub(super) fn in_media(self, media: MediaType) -> Self {
+        Self { media, ..self }
     }
 
     /// The same with a header.
@@ -125,7 +131,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = json!({ "message": self.message, "extensions": { "code": self.code } });
         let mut response = (self.status, Json(json!({ "errors": [error] }))).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, MediaType::Json.header());
+        response.headers_mut().insert(header::CONTENT_TYPE, self.media.header());
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -142,16 +148,27 @@ pub(super) async fn not_found() -> Refusal {
     )
 }
 
+/// For methods that an address does not serve; the header `Allow` names those that it does.
+pub(super) async fn method_not_allowed() -> Refusal {
+    let message = "this address does not serve the method; see the header Allow";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+}
+
 /// For a handler that panicked: the connection lives on, the cause is in the log alone.
 pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    log_panic(&*cause);
+    let message = "Internal error; mention the x-request-id of this answer when you report it";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message).into_response()
+}
+
+/// Logs what a panic said.
+pub(super) fn log_panic(cause: &(dyn Any + Send)) {
     let cause = cause
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| cause.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     tracing::error!(cause, "a handler panicked");
-    let message = "Internal error; mention the x-request-id of this answer when you report it";
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message).into_response()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The listener: accepts connections, bounds how long a head may take, and drains.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -41,18 +44,37 @@ pub async fn serve(listener: TcpListener, router: Router, draining: Cancellation
             },
         };
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request, peer));
+        let asked = Arc::new(AtomicBool::new(false));
+        let first = Arc::clone(&asked);
+        let service = service_fn(move |request| {
+            first.store(true, Ordering::Relaxed);
+            answer(router.clone(), request, peer)
+        });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = open.watch(connection.into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
+            tokio::select! {
+                ended = pin!(connection) => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                },
+                () = never_asked(&asked) => tracing::debug!("a connection asked for nothing"),
             }
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_TIMEOUT, open.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut");
+    }
+}
+
+/// Ends when a connection has gone without its first request for too long.
+///
+/// The timer of heads runs only once the version is known: a client that sends nothing, or the
+/// first bytes of the preface of HTTP/2, would stay for ever.
+async fn never_asked(asked: &AtomicBool) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending().await
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -18,6 +17,7 @@ use futures_util::{StreamExt, future, stream};
 use serde_json::Value;
 
 use super::graphql::{Caller, from_body, from_query, operation_type};
+use super::request::WholeBody;
 use super::response::{Refusal, to_json};
 use super::{Edge, auth};
 
@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) async fn post(
     State(edge): State<Edge>,
     caller: Caller,
-    body: Bytes,
+    body: WholeBody,
 ) -> Result<Response, Refusal> {
     accepts_stream(&caller)?;
     let request = from_body(&caller, &body)?;
@@ -42,8 +42,8 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     accepts_stream(&caller)?;
-    let request = from_query(query.as_deref().unwrap_or_default())?;
-    if operation_type(&request) == Some(OperationType::Mutation) {
+    let mut request = from_query(query.as_deref().unwrap_or_default())?;
+    if operation_type(&mut request) == Some(OperationType::Mutation) {
         let message = "mutations are not served by GET";
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
             .with(header::ALLOW, "POST"));
@@ -74,7 +74,9 @@ async fn stream(edge: &Edge, caller: &Caller, request: Request) -> Result<Respon
     let complete = stream::once(future::ready(Ok(Event::default().event("complete").data(""))));
     let draining = edge.draining.clone().cancelled_owned();
     let events = next.chain(complete).take_until(draining);
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Proxies of the nginx family gather an answer before they pass it on, unless told.
+    Ok(([("x-accel-buffering", "no")], events).into_response())
 }
 
 /// The id of the event that a payload carries: `eventId` in its one root field.

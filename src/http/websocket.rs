@@ -1,19 +1,20 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), with its close codes.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_graphql::Response as Answer;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, future};
+use futures_util::{FutureExt, StreamExt, future};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_stream::StreamMap;
 
 use super::graphql::{Caller, from_parameters};
-use super::response::{is_request_error, to_json};
+use super::response::{is_request_error, log_panic, to_json};
 use super::{Edge, auth};
 use crate::domain::viewer::Viewer;
 
@@ -24,6 +25,8 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// How long a client may take to read what it is sent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long saying goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Operations that one socket may hold.
 const MAX_OPERATIONS: usize = 100;
 /// Idle sockets are many: a small buffer for each.
@@ -39,7 +42,10 @@ pub(super) fn upgrade(edge: Edge, caller: Caller, upgrade: WebSocketUpgrade) -> 
         .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(move |socket| async move {
+            let sockets = metrics::gauge!("khabar_sockets");
+            sockets.increment(1);
             Session::new(edge, caller, socket).run().await;
+            sockets.decrement(1);
             drop(open);
         })
 }
@@ -55,6 +61,8 @@ const INIT_TOO_LATE: Close = Close(4408, "Connection initialisation timeout");
 const SUBSCRIBER_EXISTS: Close = Close(4409, "Subscriber already exists");
 const INIT_TWICE: Close = Close(4429, "Too many initialisation requests");
 const TOO_MANY: Close = Close(4429, "Too many operations on one socket");
+const INTERNAL: Close = Close(4500, "Internal server error");
+const TOO_SLOW: Close = Close(1008, "Client reads too slowly");
 const RESTARTING: Close = Close(1001, "Server is restarting; connect again");
 const GONE: Close = Close(1001, "Client does not answer");
 
@@ -83,11 +91,19 @@ impl Session {
 
     async fn run(mut self) {
         let spoken = self.socket.protocol().and_then(|protocol| protocol.to_str().ok());
-        let closing = if spoken == Some(PROTOCOL) { self.serve().await } else { Some(NO_PROTOCOL) };
+        let closing = if spoken == Some(PROTOCOL) {
+            // Nothing but the socket is used after a panic.
+            AssertUnwindSafe(self.serve()).catch_unwind().await.unwrap_or_else(|cause| {
+                log_panic(&*cause);
+                Some(INTERNAL)
+            })
+        } else {
+            Some(NO_PROTOCOL)
+        };
         // Whoever went away needs no goodbye; the rest is best effort within its time.
         if let Some(Close(code, reason)) = closing {
             let frame = CloseFrame { code, reason: reason.into() };
-            drop(timeout(SEND_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await);
+            drop(timeout(CLOSE_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await);
         }
     }
 
@@ -129,8 +145,9 @@ impl Session {
                 _ => Err(Some(BAD_REQUEST)),
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Binary(_))) => Err(Some(BAD_REQUEST)),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(None),
+            // An error is a frame that is malformed or too long, or a connection that broke.
+            Some(Ok(Message::Binary(_)) | Err(_)) => Err(Some(BAD_REQUEST)),
+            Some(Ok(Message::Close(_))) | None => Err(None),
         }
     }
 
@@ -217,7 +234,8 @@ impl Session {
     async fn write(&mut self, message: Message) -> Step {
         match timeout(SEND_TIMEOUT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(None),
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(TOO_SLOW)),
         }
     }
 }

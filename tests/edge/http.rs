@@ -43,6 +43,8 @@ async fn status_and_media_type_follow_the_specification() {
     }
     let nulls = json!({ "query": "{ __typename }", "operationName": null, "variables": null, "extensions": null });
     assert_eq!(server.post(GRAPHQL, nulls).await.0, StatusCode::OK);
+    let (_, media, _) = server.post(GRAPHQL, json!({})).await;
+    assert_eq!(media, "application/graphql-response+json; charset=utf-8", "refusals as well");
     assert_eq!(server.post("text/html", good).await.0, StatusCode::NOT_ACCEPTABLE);
 }
 
@@ -84,10 +86,12 @@ async fn nothing_changes_by_get_or_by_a_form() {
     }
     let large =
         server.client.post(server.url("/graphql")).header("content-type", "application/json");
-    let (status, _, _) = answer(large.body("x".repeat(600 * 1_024))).await;
+    let (status, _, body) = answer(large.body("x".repeat(600 * 1_024))).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(body["errors"][0]["extensions"]["code"], "PAYLOAD_TOO_LARGE");
     let put = server.client.request(Method::PUT, server.url("/graphql")).send().await.unwrap();
     assert_eq!(put.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(put.headers()["allow"], "GET,HEAD,POST");
 }
 
 #[tokio::test]

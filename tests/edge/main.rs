@@ -7,6 +7,7 @@
 mod support;
 
 mod http;
+mod patience;
 mod session;
 mod socket;
 mod stream;

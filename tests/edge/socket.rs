@@ -73,6 +73,9 @@ async fn a_socket_is_closed_with_the_code_that_says_why() {
         };
         assert_eq!(closed, code, "{messages:?}");
     }
+    let mut wordy = server.socket().await;
+    wordy.send(json!("x".repeat(70_000))).await;
+    assert_eq!(wordy.close_code().await, 4400);
     let mut silent = server.socket().await;
     assert_eq!(silent.close_code().await, 4408);
     let url = format!("ws://{}/graphql", server.address);
