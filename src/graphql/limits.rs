@@ -1,23 +1,31 @@
 //! The budget of a document, counted on its syntax tree before anything looks at it more closely.
 //!
 //! The count is linear in the document: each fragment is measured once, however often and however
-//! deep it is spread. Validation walks every path instead, so it must not see what is refused here.
+//! deep it is spread. The crate's check of recursion and its validation walk every path instead,
+//! so neither may see a document before it has passed here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextParseQuery};
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{ErrorExtensions, Name, ServerError, ServerResult, Variables};
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest,
+};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
+use async_graphql::{ErrorExtensions, Name, Request, ServerError, ServerResult};
 
-/// Fields after all fragments are spread.
-const MAX_FIELDS: u64 = 2_000;
+/// The text of a document.
+const MAX_BYTES: u64 = 64 * 1_024;
+/// Fields, spreads and inline fragments after all fragments are spread. Spreads count on their own:
+/// each one is a step of the walks that follow, even where it leads to no field.
+const MAX_SELECTIONS: u64 = 2_000;
 /// How deep fields nest, fragments spread. GraphiQL's own introspection needs 15.
 const MAX_DEPTH: u64 = 20;
+/// How deep selections of any kind nest while they are measured: what keeps the stack small.
+const MAX_LEVELS: u64 = 30;
 /// Directives after all fragments are spread.
 const MAX_DIRECTIVES: u64 = 100;
 /// Mutation fields in one operation: each is a change of its own.
-const MAX_MUTATIONS: usize = 10;
+const MAX_MUTATIONS: u64 = 10;
 
 /// Refuses documents that cost too much.
 pub struct Budget;
@@ -30,16 +38,17 @@ impl ExtensionFactory for Budget {
 
 #[async_graphql::async_trait::async_trait]
 impl Extension for Budget {
-    async fn parse_query(
+    async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(ctx, query, variables).await?;
-        check(&document)?;
-        Ok(document)
+        request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let mut request = next.run(ctx, request).await?;
+        within("bytes", request.query.len() as u64, MAX_BYTES)?;
+        // Here and not in the hook for parsing: what that one runs walks every path.
+        check(request.parsed_query()?)?;
+        Ok(request)
     }
 }
 
@@ -49,42 +58,31 @@ pub fn check(document: &ExecutableDocument) -> ServerResult<()> {
     let mut total = Cost::default();
     for (_, operation) in document.operations.iter() {
         let selection = &operation.node.selection_set.node;
-        total = total.and(measure.selection(selection));
+        total = total.and(measure.selection(selection, 1)?);
         total.directives = total.directives.saturating_add(operation.node.directives.len() as u64);
-        let is_mutation =
-            operation.node.ty == async_graphql::parser::types::OperationType::Mutation;
-        if is_mutation && selection.items.len() > MAX_MUTATIONS {
-            return Err(too_costly(
-                "mutation fields",
-                selection.items.len() as u64,
-                MAX_MUTATIONS as u64,
-            ));
+        if operation.node.ty == OperationType::Mutation {
+            within("mutation fields", selection.items.len() as u64, MAX_MUTATIONS)?;
         }
     }
-    for (what, cost, limit) in [
-        ("fields", total.fields, MAX_FIELDS),
-        ("levels of nesting", total.depth, MAX_DEPTH),
-        ("directives", total.directives, MAX_DIRECTIVES),
-    ] {
-        if cost > limit {
-            return Err(too_costly(what, cost, limit));
-        }
-    }
-    Ok(())
+    within("selections once its fragments are spread", total.selections, MAX_SELECTIONS)?;
+    within("levels of nesting once its fragments are spread", total.depth, MAX_DEPTH)?;
+    within("directives once its fragments are spread", total.directives, MAX_DIRECTIVES)?;
+    measure.refuse_unused()
 }
 
-fn too_costly(what: &str, cost: u64, limit: u64) -> ServerError {
-    let message = format!(
-        "the document has {cost} {what} once its fragments are spread; at most {limit} are allowed"
-    );
+fn within(what: &str, asked: u64, allowed: u64) -> ServerResult<()> {
+    if asked <= allowed {
+        return Ok(());
+    }
+    let message = format!("the document has {asked} {what}; at most {allowed} are allowed");
     let error = async_graphql::Error::new(message)
         .extend_with(|_, extensions| extensions.set("code", "DOCUMENT_TOO_COSTLY"));
-    ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) }
+    Err(ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) })
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
-    fields: u64,
+    selections: u64,
     depth: u64,
     directives: u64,
 }
@@ -92,7 +90,7 @@ struct Cost {
 impl Cost {
     fn and(self, other: Self) -> Self {
         Self {
-            fields: self.fields.saturating_add(other.fields),
+            selections: self.selections.saturating_add(other.selections),
             depth: self.depth.max(other.depth),
             directives: self.directives.saturating_add(other.directives),
         }
@@ -101,48 +99,70 @@ impl Cost {
 
 struct Measure<'a> {
     document: &'a ExecutableDocument,
-    /// `None` while it is being measured: a fragment that spreads itself costs nothing here, and
-    /// validation refuses it by name.
+    /// `None` while it is being measured.
     fragments: HashMap<&'a Name, Option<Cost>>,
 }
 
 impl<'a> Measure<'a> {
-    fn selection(&mut self, set: &'a SelectionSet) -> Cost {
-        set.items.iter().fold(Cost::default(), |cost, item| cost.and(self.item(&item.node)))
+    fn selection(&mut self, set: &'a SelectionSet, level: u64) -> ServerResult<Cost> {
+        within("levels of nesting", level, MAX_LEVELS)?;
+        set.items
+            .iter()
+            .try_fold(Cost::default(), |cost, item| Ok(cost.and(self.item(&item.node, level)?)))
     }
 
-    fn item(&mut self, item: &'a Selection) -> Cost {
-        let (cost, directives) = match item {
+    fn item(&mut self, item: &'a Selection, level: u64) -> ServerResult<Cost> {
+        let (inner, deeper, directives) = match item {
             Selection::Field(field) => {
-                let inner = self.selection(&field.node.selection_set.node);
-                let cost = Cost {
-                    fields: inner.fields.saturating_add(1),
-                    depth: inner.depth.saturating_add(1),
-                    ..inner
-                };
-                (cost, field.node.directives.len())
+                let inner = self.selection(&field.node.selection_set.node, level + 1)?;
+                (inner, 1, field.node.directives.len())
             }
             Selection::InlineFragment(inline) => {
-                (self.selection(&inline.node.selection_set.node), inline.node.directives.len())
+                let inner = self.selection(&inline.node.selection_set.node, level + 1)?;
+                (inner, 0, inline.node.directives.len())
             }
             Selection::FragmentSpread(spread) => {
-                (self.fragment(&spread.node.fragment_name.node), spread.node.directives.len())
+                let inner = self.fragment(&spread.node.fragment_name.node, level + 1)?;
+                (inner, 0, spread.node.directives.len())
             }
         };
-        Cost { directives: cost.directives.saturating_add(directives as u64), ..cost }
+        Ok(Cost {
+            selections: inner.selections.saturating_add(1),
+            depth: inner.depth.saturating_add(deeper),
+            directives: inner.directives.saturating_add(directives as u64),
+        })
     }
 
-    fn fragment(&mut self, name: &'a Name) -> Cost {
-        if let Some(known) = self.fragments.get(name) {
-            return known.unwrap_or_default();
+    /// What a fragment costs. One that is not defined costs nothing; validation refuses it by name.
+    fn fragment(&mut self, name: &'a Name, level: u64) -> ServerResult<Cost> {
+        match self.fragments.get(name) {
+            Some(Some(known)) => return Ok(*known),
+            Some(None) => {
+                return Err(ServerError::new(format!("Fragment \"{name}\" spreads itself"), None));
+            }
+            None => {}
         }
         let Some(fragment) = self.document.fragments.get(name) else {
-            return Cost::default();
+            return Ok(Cost::default());
         };
         self.fragments.insert(name, None);
-        let cost = self.selection(&fragment.node.selection_set.node);
+        let cost = self.selection(&fragment.node.selection_set.node, level)?;
         self.fragments.insert(name, Some(cost));
-        cost
+        Ok(cost)
+    }
+
+    /// Refuses fragments that no operation spreads: nothing here has measured them, and validation
+    /// would walk them all the same.
+    fn refuse_unused(&self) -> ServerResult<()> {
+        let fragments = self.document.fragments.iter();
+        let unused = fragments.filter(|(name, _)| !self.fragments.contains_key(name));
+        match unused.min_by_key(|(_, fragment)| fragment.pos) {
+            Some((name, fragment)) => Err(ServerError::new(
+                format!("Fragment \"{name}\" is never used"),
+                Some(fragment.pos),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -164,12 +184,65 @@ mod tests {
         }
         query.push_str(" fragment F6 on Query { __typename }");
         assert!(query.len() < 1_200);
-        assert!(refusal(&query).contains("64000000 fields"), "{}", refusal(&query));
+        assert!(refusal(&query).contains("131368421 selections"), "{}", refusal(&query));
     }
 
     #[test]
-    fn a_fragment_in_itself_ends() {
-        assert_eq!(refusal("query { ...A } fragment A on Query { a ...A }"), "");
+    fn spreads_that_lead_to_no_field_are_counted() {
+        let mut query = "query { ...F0 }".to_owned();
+        for level in 0..6 {
+            let spread = format!("...F{} ", level + 1).repeat(20);
+            query.push_str(&format!(" fragment F{level} on Query {{ {spread} }}"));
+        }
+        assert!(refusal(&query).contains("selections"), "{}", refusal(&query));
+    }
+
+    #[test]
+    fn a_chain_of_fragments_is_refused_before_the_stack_ends() {
+        let chain: String =
+            (0..5_000).map(|i| format!("fragment A{i} on Query {{ ...A{} }}", i + 1)).collect();
+        let end = "fragment A5000 on Query { __typename }";
+        let used = refusal(&format!("{{ ...A0 }} {chain} {end}"));
+        assert!(used.contains("levels of nesting"), "{used}");
+        let unused = refusal(&format!("{{ __typename }} {chain} {end}"));
+        assert_eq!(unused, "Fragment \"A0\" is never used");
+    }
+
+    #[test]
+    fn a_fragment_in_itself_is_refused() {
+        let direct = refusal("query { ...A } fragment A on Query { a ...A }");
+        assert_eq!(direct, "Fragment \"A\" spreads itself");
+        let around = "query { ...A } fragment A on Query { ...B } fragment B on Query { a ...A }";
+        assert_eq!(refusal(around), "Fragment \"A\" spreads itself");
+    }
+
+    /// The budget as a schema applies it: the crate's own walk of all paths must not come first.
+    #[tokio::test]
+    async fn refusing_comes_before_every_walk_of_the_crate() {
+        use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+
+        struct Query;
+
+        #[Object]
+        impl Query {
+            async fn a(&self) -> u8 {
+                1
+            }
+        }
+        let schema =
+            Schema::build(Query, EmptyMutation, EmptySubscription).extension(Budget).finish();
+        let mut query = "query { ...F0 }".to_owned();
+        for level in 0..24 {
+            let spread = format!("...F{} ", level + 1).repeat(3);
+            query.push_str(&format!(" fragment F{level} on Query {{ {spread} }}"));
+        }
+        query.push_str(" fragment F24 on Query { a }");
+        // Some 3^24 paths: walked one by one, this test would not end today.
+        let refused = schema.execute(query).await;
+        assert!(refused.errors[0].message.contains("selections"), "{refused:?}");
+        let long = format!("{{ a }} #{}", "x".repeat(64 * 1_024));
+        assert!(schema.execute(long).await.errors[0].message.contains("bytes"));
+        assert!(schema.execute("{ ...A } fragment A on Query { a }").await.is_ok());
     }
 
     #[test]
