@@ -1,13 +1,19 @@
 //! Errors as clients see them: userErrors in payloads, codes at the top level, and nothing of the
 //! inside anywhere.
 
+use std::any::TypeId;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::{Error, ErrorExtensions, Response, ServerError};
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextSubscribe,
+};
+use async_graphql::{Error, ErrorExtensions, Request, Response, ServerError, ServerResult};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 
+use crate::domain::clock::{self, Timestamp};
 use crate::domain::failure::{Failure, Rejection};
 
 /// Identifies a request in the log and in an error; put into the request's data by the edge.
@@ -17,6 +23,15 @@ pub struct RequestId(pub String);
 /// An error of the caller's making, with its code in the extensions.
 pub fn error(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// An instant that a client sent, if databases hold it and calendars write it.
+pub fn instant(argument: &str, at: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
+    if at.is_none_or(clock::is_kept) {
+        return Ok(at);
+    }
+    let message = format!("{argument} is out of range; it must lie in the years 1 to 9999");
+    Err(error("BAD_USER_INPUT", message))
 }
 
 /// Too often; `extensions.retryAfter` says in how many seconds it is worth trying again.
@@ -62,29 +77,64 @@ impl std::fmt::Display for Inside {
 /// The boundary: logs each error that has a source, once, and hides it from the client.
 ///
 /// `?` on a database error in a resolver makes such an error, so forgetting about this is safe.
+/// It stands around what a query or a mutation answers, and around every answer of the stream that
+/// a subscription operation is: its first one may be why there is none.
 pub struct Boundary;
 
 impl ExtensionFactory for Boundary {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
+        Arc::new(BoundaryOfRequest::default())
     }
 }
 
+#[derive(Default)]
+struct BoundaryOfRequest {
+    /// Kept from the request, since streams are made before its data can be asked for.
+    request_id: Arc<OnceLock<RequestId>>,
+}
+
 #[async_graphql::async_trait::async_trait]
-impl Extension for Boundary {
+impl Extension for BoundaryOfRequest {
+    async fn prepare_request(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let id = request.data.get(&TypeId::of::<RequestId>());
+        if let Some(id) = id.and_then(|id| id.downcast_ref::<RequestId>()) {
+            self.request_id.get_or_init(|| id.clone());
+        }
+        next.run(ctx, request).await
+    }
+
     async fn execute(
         &self,
         ctx: &ExtensionContext<'_>,
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        let mut response = next.run(ctx, operation_name).await;
-        let request_id = ctx.data_opt::<RequestId>().map_or("none", |id| id.0.as_str());
-        for error in &mut response.errors {
-            hide(error, request_id);
-        }
-        response
+        hide_all(next.run(ctx, operation_name).await, &self.request_id)
     }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        let request_id = Arc::clone(&self.request_id);
+        let answers = next.run(ctx, stream);
+        answers.map(move |answer| hide_all(answer, &request_id)).boxed()
+    }
+}
+
+fn hide_all(mut response: Response, request_id: &OnceLock<RequestId>) -> Response {
+    let request_id = request_id.get().map_or("none", |id| id.0.as_str());
+    for error in &mut response.errors {
+        hide(error, request_id);
+    }
+    response
 }
 
 /// Hides an error of the inside behind a request id; leaves any other as it is.
