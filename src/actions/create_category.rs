@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::takes_field_codes;
 use crate::app::App;
-use crate::domain::category::{Category, CategoryName, MAX_DEPTH, MAX_NAME};
+use crate::domain::category::{Category, CategoryName, MAX_DEPTH, MAX_NAME, MAX_NAMES};
 use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
 use crate::domain::{slug, text};
@@ -61,6 +61,7 @@ pub async fn create_category(
     input: Input,
 ) -> Result<Category, Failure<Code>> {
     viewer.check(Permission::ManageCategories)?;
+    check_number(&input.names)?;
     let change = app.begin().await?;
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
@@ -90,6 +91,15 @@ pub async fn create_category(
     }
     change.commit().await?;
     Ok(category)
+}
+
+/// Fails when there are more names than a site has editions.
+pub(super) fn check_number<C: From<FieldCode>>(names: &[NameInput]) -> Result<(), Rejection<C>> {
+    if names.len() <= MAX_NAMES {
+        return Ok(());
+    }
+    let message = format!("holds {} names; at most {MAX_NAMES} are allowed", names.len());
+    Err(Rejection::at("names", FieldCode::TooLong.into(), message))
 }
 
 /// Names that can stand: known editions, none twice, slugs that are free.

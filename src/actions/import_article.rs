@@ -109,9 +109,11 @@ async fn keep_former_slug(
     former: &str,
 ) -> Result<(), sea_orm::DbErr> {
     let tx = change.transaction();
-    let former = slug::from_address(former);
+    let Some(former) = slug::from_address(former) else {
+        return Ok(());
+    };
     let edition_id = article.edition_id;
-    let usable = !former.is_empty() && former.len() <= MAX_FORMER_SLUG && former != article.slug;
+    let usable = former.len() <= MAX_FORMER_SLUG && former != article.slug;
     if !usable
         || slug_redirect::target(tx, Noun::Article, edition_id, &former).await?.is_some()
         || !storage::article::taken_slugs(tx, edition_id, std::slice::from_ref(&former), None)

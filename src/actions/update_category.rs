@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::create_category::{NameInput, parse_slug};
+use super::create_category::{NameInput, check_number, parse_slug};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::category::{Category, CategoryName, MAX_NAME};
@@ -47,6 +47,7 @@ pub async fn update_category(
     input: Input,
 ) -> Result<Category, Failure<Code>> {
     viewer.check(Permission::ManageCategories)?;
+    check_number(&input.names)?;
     let change = app.begin().await?;
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;

@@ -21,7 +21,7 @@ pub const MAX_CREDITS: usize = 20;
 const WORDS_A_MINUTE: u32 = 200;
 
 /// Where an article stands. Readers see `Published` and nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ArticleState {
     /// Being written.
     Draft,

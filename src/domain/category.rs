@@ -4,6 +4,8 @@ use uuid::Uuid;
 
 /// Characters a category's name may have.
 pub const MAX_NAME: usize = 80;
+/// Names that can be set at once: more than a site has editions.
+pub const MAX_NAMES: usize = 100;
 /// How deep the tree may grow, roots counted.
 pub const MAX_DEPTH: usize = 8;
 

@@ -20,8 +20,10 @@ use super::clock::Timestamp;
 /// comma behind the weekday.
 pub fn format(at: Timestamp, locale: &str, time_zone: Tz) -> anyhow::Result<String> {
     let local = at.with_timezone(&time_zone);
+    // The calendar repeats itself every 400 years, weekdays included, and no year is written: so
+    // those that ICU does not know, such as 10000 in Baghdad while it is 9999 in UTC, are no matter.
     let date = Date::try_new_gregorian(
-        local.year(),
+        2_000 + local.year().rem_euclid(400),
         u8::try_from(local.month())?,
         u8::try_from(local.day())?,
     )?;
@@ -62,6 +64,14 @@ mod tests {
         assert_eq!(erbil("ar-IQ"), "السبت 23 تشرين الثاني 07:39");
         assert_eq!(erbil("en"), "Saturday November 23 07:39");
         assert_eq!(erbil("ckb-IQ"), "شەممە تشرینی دووەم 23 07:39");
+    }
+
+    #[test]
+    fn the_years_do_not_end() {
+        let written = |at: &str| format(at.parse().unwrap(), "en", chrono_tz::Asia::Baghdad);
+        assert_eq!(written("9999-12-31T23:30:00Z").unwrap(), "Saturday January 1 02:30");
+        assert_eq!(written("2024-02-29T00:00:00Z").unwrap(), "Thursday February 29 03:00");
+        assert!(written("0001-01-01T00:00:00Z").unwrap().starts_with("Monday January 1 "));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use uuid::Uuid;
 
-use super::clock::Timestamp;
+use super::clock::{self, Timestamp};
 
 /// The most items a page may have.
 pub const MAX_PAGE: u32 = 100;
@@ -28,14 +28,12 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The cursor again, if it is one.
+    /// The cursor again, if it is one: of an instant that a database can hold.
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (micros, id) = bytes.split_at(8);
-        Some(Self {
-            at: DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?,
-            id: Uuid::from_slice(id).ok()?,
-        })
+        let at = DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?;
+        Some(Self { at, id: Uuid::from_slice(id).ok()? }).filter(|_| clock::is_kept(at))
     }
 }
 
@@ -136,6 +134,23 @@ mod tests {
             if let Some(cursor) = Cursor::decode(&text) {
                 prop_assert_eq!(cursor.encode(), text);
             }
+        }
+    }
+
+    #[test]
+    fn instants_that_no_database_holds_make_no_cursor() {
+        for (micros, is_cursor) in [
+            (-62_135_596_800_000_000_i64, true),
+            (-62_135_596_800_000_001, false),
+            (253_402_300_799_999_999, true),
+            (253_402_300_800_000_000, false),
+            (-6_000_000_000_000_000_000, false),
+            (i64::MIN, false),
+        ] {
+            let mut bytes = [7; 24];
+            bytes[..8].copy_from_slice(&micros.to_be_bytes());
+            let text = URL_SAFE_NO_PAD.encode(bytes);
+            assert_eq!(Cursor::decode(&text).is_some(), is_cursor, "{micros}");
         }
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::article::{Article, ArticleState};
 use super::context::KhabarContext;
 use super::edition;
-use super::errors::error;
+use super::errors::{error, instant};
 use super::ids::{self, Kind};
 use super::loaders::ArticleKey;
 use super::paging::{PageArgs, connection};
@@ -143,10 +143,12 @@ async fn parse_filter(
     ctx: &Context<'_>,
     input: ArticleFilterInput,
 ) -> Result<ArticleFilter, Error> {
-    let states: Vec<domain::ArticleState> = match input.states {
+    let mut states: Vec<domain::ArticleState> = match input.states {
         Some(states) => states.into_iter().map(Into::into).collect(),
         None => vec![domain::ArticleState::Published],
     };
+    states.sort_unstable();
+    states.dedup();
     if states.iter().any(|state| *state != domain::ArticleState::Published) {
         ctx.require(Permission::ReadDrafts)?;
     }
@@ -163,8 +165,8 @@ async fn parse_filter(
         author_id: input.author.map(|id| ids::of(Kind::Author, &id)),
         tag_id: input.tag.map(|id| ids::of(Kind::Tag, &id)),
         breaking: input.breaking,
-        published_from: input.published_from,
-        published_before: input.published_before,
+        published_from: instant("filter.publishedFrom", input.published_from)?,
+        published_before: instant("filter.publishedBefore", input.published_before)?,
     })
 }
 
@@ -172,7 +174,9 @@ async fn by_slug(ctx: &Context<'_>, slug: &str, locale: &str) -> Result<Option<A
     let Some(edition) = edition::by_locale(ctx, locale).await? else {
         return Ok(None);
     };
-    let slug = slug::from_address(slug);
+    let Some(slug) = slug::from_address(slug) else {
+        return Ok(None);
+    };
     let connection = ctx.app()?.db.connection();
     let found = storage::article::by_slug(connection, edition.id, &slug, ctx.visibility()).await?;
     if let Some(article) = found {

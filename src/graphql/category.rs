@@ -187,7 +187,9 @@ impl CategoryQuery {
         let Some(edition) = edition::by_locale(ctx, &locale).await? else {
             return Ok(None);
         };
-        let slug = slug::from_address(&slug);
+        let Some(slug) = slug::from_address(&slug) else {
+            return Ok(None);
+        };
         let connection = ctx.app()?.db.connection();
         let (id, moved_from) =
             match storage::category::id_by_slug(connection, edition.id, &slug).await? {

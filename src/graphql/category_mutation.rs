@@ -35,7 +35,7 @@ impl From<CategoryNameInput> for NameInput {
 pub struct CategoryCreateInput {
     /// The node above; a root when absent.
     parent: Option<ID>,
-    /// A name for at least one edition.
+    /// A name for at least one edition, at most 100.
     names: Vec<CategoryNameInput>,
     /// Its place among its siblings, smallest first; behind the last when absent.
     position: Option<i32>,
@@ -73,7 +73,7 @@ pub struct CategoryCreatePayload {
 /// What is to change; what is absent stays.
 #[derive(InputObject)]
 pub struct CategoryUpdateInput {
-    /// Names to set, each for its edition; other editions keep theirs.
+    /// Names to set, each for its edition, at most 100; other editions keep theirs.
     #[graphql(default)]
     names: Vec<CategoryNameInput>,
     /// Its place among its siblings, smallest first.

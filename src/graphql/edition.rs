@@ -4,7 +4,7 @@ use async_graphql::ID;
 use async_graphql::{Context, Enum, Error, InputObject, Object, SimpleObject};
 
 use super::context::KhabarContext;
-use super::errors::{settle, user_errors};
+use super::errors::{instant, settle, user_errors};
 use super::ids::{self, Kind};
 use crate::actions::create_edition::{self, create_edition};
 use crate::domain::clock::Timestamp;
@@ -61,11 +61,12 @@ impl Edition {
     async fn local_time(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The instant to write; the server's clock when absent.")] at: Option<
-            Timestamp,
-        >,
+        #[graphql(
+            desc = "The instant to write, in the years 1 to 9999; the server's clock when absent."
+        )]
+        at: Option<Timestamp>,
     ) -> Result<LocalTime, Error> {
-        let instant = match at {
+        let instant = match instant("at", at)? {
             Some(at) => at,
             None => ctx.app()?.now(),
         };
