@@ -37,6 +37,6 @@ pub enum Event {
 pub struct RecordedEvent {
     /// Larger than that of every event committed before.
     pub id: EventId,
-    /// What happened.
-    pub event: Event,
+    /// What happened; `None` when this version cannot read it, as while a newer one is rolled out.
+    pub event: Option<Event>,
 }

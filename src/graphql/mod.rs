@@ -33,6 +33,7 @@ pub struct Query(
     article_query::ArticleQuery,
     category::CategoryQuery,
     edition::EditionQuery,
+    live::LiveQuery,
     node::NodeQuery,
     push_subscription::PushSubscriptionQuery,
     staff::StaffQuery,

@@ -8,6 +8,7 @@ use futures_util::{Stream, stream};
 use sea_orm::DbErr;
 use tokio::sync::broadcast;
 
+use super::Bookmark;
 use crate::domain::event::{EventId, RecordedEvent};
 use crate::storage::{self, Database};
 
@@ -53,29 +54,33 @@ impl Live {
         drop(self.sender.send(Arc::new(event)));
     }
 
-    pub(super) fn position(&self) -> EventId {
+    /// The newest event that this instance has handed out. What is read from the database later is
+    /// at least as new.
+    pub fn position(&self) -> EventId {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Every event from now on, or from after the given one, each once and in order.
+    /// Every event from now on, or from after the given one, each once and in order. The bookmark
+    /// is put where the listener begins.
     ///
     /// A listener that falls behind reads on in the table; it is slower then, and misses nothing.
     pub async fn follow(
         &self,
         after: Option<EventId>,
+        bookmark: &Bookmark,
     ) -> Result<impl Stream<Item = Result<Arc<RecordedEvent>, DbErr>> + Send + use<>, Missed> {
         // The receiver first: what is committed while the backlog is read waits in its buffer.
         let receiver = self.sender.subscribe();
-        if let Some(id) = after {
-            self.check_kept(id).await?;
+        let position = self.position();
+        let cursor = after.unwrap_or(position);
+        // Whoever stands where the feed stands needs nothing from the table.
+        let behind = cursor != position;
+        if behind {
+            self.check_kept(cursor).await?;
         }
-        let listener = Listener {
-            receiver,
-            db: self.db.clone(),
-            cursor: after.unwrap_or_else(|| self.position()),
-            behind: after.is_some(),
-            backlog: VecDeque::new(),
-        };
+        bookmark.put(cursor);
+        let listener =
+            Listener { receiver, db: self.db.clone(), cursor, behind, backlog: VecDeque::new() };
         Ok(stream::unfold(listener, |mut listener| async {
             let next = listener.next().await?;
             Some((next, listener))

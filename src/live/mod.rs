@@ -4,8 +4,10 @@
 //! [`Live`] feed. What wakes it only makes it faster: it reads by id, so a lost wake-up costs a
 //! second and never an event.
 
+mod bookmark;
 mod feed;
 mod tail;
 
+pub use bookmark::Bookmark;
 pub use feed::{Live, Missed};
 pub use tail::Tail;

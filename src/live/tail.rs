@@ -13,7 +13,7 @@ use super::Live;
 use crate::storage::db::EVENT_CHANNEL;
 use crate::storage::{self, Database};
 
-/// How long an event can stay unseen when every wake-up was lost.
+/// How long an event can stay unseen when every wake-up was lost, unless said otherwise.
 const POLL: Duration = Duration::from_secs(1);
 /// Events read at once.
 const BATCH: u64 = 500;
@@ -25,6 +25,9 @@ pub struct Tail {
     live: Live,
     committed: watch::Receiver<u64>,
     healthy: Arc<AtomicBool>,
+    poll: Duration,
+    /// Whether events that cannot be read were warned of already.
+    warned: bool,
 }
 
 impl Tail {
@@ -34,7 +37,13 @@ impl Tail {
         let committed = db.committed();
         let newest = storage::event::newest_id(db.connection()).await?;
         let live = Live::new(db.clone(), newest);
-        Ok(Self { db: db.clone(), live, committed, healthy: Arc::new(AtomicBool::new(true)) })
+        let healthy = Arc::new(AtomicBool::new(true));
+        Ok(Self { db: db.clone(), live, committed, healthy, poll: POLL, warned: false })
+    }
+
+    /// The same with another wait between two looks when nothing wakes it.
+    pub fn polling_every(self, poll: Duration) -> Self {
+        Self { poll, ..self }
     }
 
     /// The feed that this tail fills.
@@ -61,15 +70,16 @@ impl Tail {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(self.poll) => {}
                 _ = self.committed.changed() => {}
                 alive = notified(&mut listener) => if !alive { listener = None },
             }
         }
     }
 
-    /// Hands out everything behind the cursor.
-    async fn read(&self) -> Result<(), DbErr> {
+    /// Hands out everything behind the cursor. What cannot be read moves it on all the same: one
+    /// event of a newer version must not hold up every event after it.
+    async fn read(&mut self) -> Result<(), DbErr> {
         loop {
             let events =
                 storage::event::after(self.db.connection(), self.live.position(), BATCH).await?;
@@ -77,6 +87,13 @@ impl Tail {
                 return Ok(());
             }
             for event in events {
+                if event.event.is_none() && !std::mem::replace(&mut self.warned, true) {
+                    let id = event.id;
+                    tracing::warn!(
+                        id,
+                        "an event is of no kind that this version knows; skipping all such"
+                    );
+                }
                 self.live.publish(event);
             }
         }

@@ -22,7 +22,7 @@ use crate::domain::event::Event;
 use crate::domain::job::Job;
 
 /// Serialises the writers of events on PostgreSQL, so that ids ascend in commit order.
-const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
+pub const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
 
 /// The channel of PostgreSQL's LISTEN/NOTIFY on which instances wake each other.
 pub const EVENT_CHANNEL: &str = "khabar_events";

@@ -3,7 +3,6 @@
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use super::entities::event::{ActiveModel, COLUMN, Entity, Model};
-use super::unreadable;
 use crate::domain::clock::Timestamp;
 use crate::domain::event::{Event, EventId, RecordedEvent};
 
@@ -40,7 +39,7 @@ pub async fn after(
         .limit(limit)
         .all(connection)
         .await?;
-    rows.into_iter().map(from_row).collect()
+    Ok(rows.into_iter().map(from_row).collect())
 }
 
 /// The newest event's id; 0 when there has been none.
@@ -66,7 +65,6 @@ pub async fn purge(connection: &impl ConnectionTrait, before: Timestamp) -> Resu
     Ok(deleted.rows_affected)
 }
 
-fn from_row(row: Model) -> Result<RecordedEvent, DbErr> {
-    let event = serde_json::from_str(&row.payload).map_err(|_| unreadable("event", &row.kind))?;
-    Ok(RecordedEvent { id: row.id, event })
+fn from_row(row: Model) -> RecordedEvent {
+    RecordedEvent { id: row.id, event: serde_json::from_str(&row.payload).ok() }
 }

@@ -13,6 +13,8 @@ mod category;
 mod comment;
 mod demo;
 mod edition;
+mod extremes;
 mod live;
 mod push_subscription;
 mod statements;
+mod tail;

@@ -22,6 +22,7 @@ use khabar::live::Tail;
 use khabar::passwords::Passwords;
 use khabar::push::vapid::VapidKeys;
 use khabar::rate_limit::RateLimits;
+use khabar::storage::Database;
 use khabar::weather::Weather;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +86,11 @@ enabled = \"off\""
     /// A second instance on the same database.
     pub async fn another_instance(&self) -> Self {
         Self::over(Arc::clone(&self.database), "").await
+    }
+
+    /// A pool of its own on the same database, as another process would have.
+    pub async fn another_pool(&self) -> Database {
+        self.database.open().await
     }
 
     /// Moves the clock.
