@@ -7,7 +7,7 @@ use super::errors::error;
 use crate::domain::page::{Cursor, MAX_PAGE, Page, PageRequest};
 
 /// How many items a page has when nothing is said.
-const DEFAULT_PAGE: u32 = 20;
+pub const DEFAULT_PAGE: u32 = 20;
 
 /// The four arguments of a connection, as they came.
 #[derive(Debug, Default, Clone)]
