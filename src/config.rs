@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use ipnet::IpNet;
 use url::Url;
 
 mod settings;
 
 use settings::{
-    Settings, database_url, hosts, log_filter, number, password, path, socket_address, subject,
-    switch, web_url,
+    Settings, database_url, hosts, log_filter, networks, number, password, path, socket_address,
+    subject, switch, web_url,
 };
 
 /// Everything an operator can set. `khabar.example.toml` explains each one.
@@ -41,6 +42,8 @@ pub struct Config {
     pub log_json: bool,
     /// How long a staff session lasts.
     pub session: Duration,
+    /// Proxies that are believed when they name the client's address.
+    pub trusted_proxies: Vec<IpNet>,
     /// Comments that one address may post in a minute.
     pub comments_per_minute: u32,
     /// Sign-ins that one address may try in a minute.
@@ -129,6 +132,7 @@ impl Config {
             log: settings.take("log", "info".to_owned(), log_filter),
             log_json: settings.take("log_json", false, switch),
             session: settings.take("session_days", days(30), |v| number(v, 1, 365).map(days)),
+            trusted_proxies: settings.take("trusted_proxies", Vec::new(), networks),
             comments_per_minute: settings.take("comments_per_minute", 6, |v| number(v, 1, 100_000)),
             sign_ins_per_minute: settings
                 .take("sign_ins_per_minute", 10, |v| number(v, 1, 100_000)),
@@ -249,6 +253,20 @@ mod tests {
             "push.ttl (from the configuration file) is no setting; did you mean push.ttl_hours?"
         ));
         assert!(fault("", &[("KHABAR_LISTENS", "x")]).contains("did you mean listen?"));
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_networks() {
+        let file = "trusted_proxies = [\"10.0.0.0/8\", \"::1\"]";
+        let config = parse(file, &[]).unwrap();
+        let trusted: Vec<String> = config.trusted_proxies.iter().map(IpNet::to_string).collect();
+        assert_eq!(trusted, ["10.0.0.0/8", "::1/128"]);
+        let listed = parse("", &[("KHABAR_TRUSTED_PROXIES", "127.0.0.1, fd00::/8")]).unwrap();
+        assert_eq!(listed.trusted_proxies.len(), 2);
+        for bad in ["proxy.example", "10.0.0.0/33", "10.0.0.1/8"] {
+            let message = fault("", &[("KHABAR_TRUSTED_PROXIES", bad)]);
+            assert!(message.contains("expected addresses or networks"), "{bad}: {message}");
+        }
     }
 
     #[test]

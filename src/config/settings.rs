@@ -1,10 +1,11 @@
 //! Settings as they were written: in the file, in the environment, each taken once and parsed.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use ipnet::IpNet;
 use url::Url;
 
 /// Settings whose name in the environment is not made from their own.
@@ -182,6 +183,19 @@ pub(super) fn hosts(value: &str) -> Result<Vec<String>, String> {
         .map(|host| match url::Host::parse(host) {
             Ok(url::Host::Domain(domain)) => Ok(domain),
             _ => Err("expected host names separated by commas".to_owned()),
+        })
+        .collect()
+}
+
+pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
+    let networks = value.split(',').map(str::trim).filter(|network| !network.is_empty());
+    networks
+        .map(|text| {
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            // Bits behind the prefix are a slip: 10.0.0.1/8 would trust all of 10.0.0.0/8.
+            network.ok().filter(|network| network.addr() == network.network()).ok_or_else(|| {
+                "expected addresses or networks, such as 127.0.0.1, 10.0.0.0/8".to_owned()
+            })
         })
         .collect()
 }
