@@ -46,7 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         health: Arc::new(vec![("events", tail.health()), ("worker", worker.health())]),
         draining: draining.clone(),
-        sockets: TaskTracker::new(),
+        under_way: TaskTracker::new(),
         app: app.clone(),
     };
     greet(&app, listener.local_addr().context("the address of the listener")?, password.as_deref());
@@ -56,11 +56,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     background.spawn(worker.run(draining.clone()));
     background.spawn(tidy(app.clone(), metrics, draining.clone()));
     background.close();
-    let sockets = edge.sockets.clone();
+    let under_way = edge.under_way.clone();
     let served = async {
         http::server::serve(listener, http::router(edge), draining.clone()).await;
-        sockets.close();
-        tokio::join!(sockets.wait(), background.wait());
+        under_way.close();
+        tokio::join!(under_way.wait(), background.wait());
     };
     end(app, served, &draining).await
 }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use async_graphql::parser::types::{DocumentOperations, OperationType};
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Variables};
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
@@ -16,32 +16,36 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
+use super::address::client_address;
+use super::auth::Credentials;
 use super::request::WholeBody;
 use super::response::{MediaType, Refusal, answer};
-use super::{Edge, auth, graphiql, websocket};
+use super::{Edge, graphiql, operation, websocket};
 use crate::domain::event::LastEventId;
 use crate::graphql::errors::RequestId;
 use crate::rate_limit::ClientAddress;
 
 /// What every GraphQL request carries besides its document.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Caller {
     headers: HeaderMap,
     request_id: RequestId,
     address: ClientAddress,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
+impl FromRequestParts<Edge> for Caller {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Extension(request_id) = Extension::<RequestId>::from_request_parts(parts, state)
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Response> {
+        let Extension(request_id) = Extension::<RequestId>::from_request_parts(parts, edge)
             .await
             .map_err(IntoResponse::into_response)?;
-        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, state)
+        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, edge)
             .await
             .map_err(IntoResponse::into_response)?;
-        Ok(Self { headers: parts.headers.clone(), request_id, address: ClientAddress(peer.ip()) })
+        let trusted = &edge.app.config.trusted_proxies;
+        let address = ClientAddress(client_address(peer.ip(), &parts.headers, trusted));
+        Ok(Self { headers: parts.headers.clone(), request_id, address })
     }
 }
 
@@ -107,8 +111,8 @@ async fn execute(
 ) -> Result<Response, Refusal> {
     let executed = async {
         let request = request?;
-        let viewer = auth::viewer(edge, &caller.headers).await?;
-        Ok(edge.schema.execute(caller.attach(request).data(viewer)).await)
+        let viewer = Credentials::in_headers(&caller.headers).viewer(edge).await?;
+        Ok(operation::answer(edge.clone(), caller.attach(request).data(viewer)).await)
     };
     match executed.await {
         Ok(answered) => Ok(answer(media, &answered)),
@@ -192,29 +196,12 @@ pub(super) fn from_parameters(mut parameters: Map<String, Value>) -> Result<Requ
 /// Refuses by GET whatever is not a query. A document that does not parse passes: execution will
 /// say what is wrong with it.
 fn refuse_unsafe(mut request: Request) -> Result<Request, Refusal> {
-    match operation_type(&mut request) {
+    match operation::kind(&mut request) {
         Some(OperationType::Mutation | OperationType::Subscription) => {
             let message = "only queries are served by GET; send mutations by POST, and subscription operations to /graphql/stream or a WebSocket";
             Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
                 .with(header::ALLOW, "POST"))
         }
         Some(OperationType::Query) | None => Ok(request),
-    }
-}
-
-/// What kind of operation a request runs; `None` when its document does not say. The request keeps
-/// the parsed document, so that it is parsed once.
-pub(super) fn operation_type(request: &mut Request) -> Option<OperationType> {
-    let name = request.operation_name.clone();
-    match &request.parsed_query().ok()?.operations {
-        DocumentOperations::Single(operation) => Some(operation.node.ty),
-        DocumentOperations::Multiple(operations) => {
-            let named = name.and_then(|name| operations.get(name.as_str()));
-            // Without a name nothing is executed; the least safe one decides all the same.
-            let chosen: Vec<_> =
-                named.map_or_else(|| operations.values().collect(), |operation| vec![operation]);
-            let types = || chosen.iter().map(|operation| operation.node.ty);
-            types().find(|ty| *ty != OperationType::Query).or_else(|| types().next())
-        }
     }
 }

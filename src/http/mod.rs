@@ -3,10 +3,12 @@
 //! GraphQL over HTTP, over graphql-transport-ws and over server-sent events, by handlers of our own:
 //! each says what it accepts, refuses everything else with a reason, and ends when the server drains.
 
+mod address;
 mod auth;
 mod graphiql;
 mod graphql;
 mod health;
+mod operation;
 mod request;
 mod response;
 pub mod server;
@@ -51,8 +53,8 @@ pub struct Edge {
     pub health: Arc<Vec<(&'static str, Arc<AtomicBool>)>>,
     /// Cancelled when the server drains: sockets and streams then close with a reason.
     pub draining: CancellationToken,
-    /// Sockets that are open; the drain waits for them.
-    pub sockets: TaskTracker,
+    /// Sockets that are open and mutations that are running; the drain waits for them.
+    pub under_way: TaskTracker,
 }
 
 /// Everything that is served.

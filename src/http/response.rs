@@ -72,7 +72,7 @@ pub(super) fn to_json(answer: &Answer) -> Value {
 /// A GraphQL answer over HTTP.
 pub(super) fn answer(media: MediaType, answer: &Answer) -> Response {
     let status = match media {
-        MediaType::GraphqlResponse if is_request_error(answer) => StatusCode::BAD_REQUEST,
+        MediaType::GraphqlResponse if is_request_error(answer) => status_of_request_error(answer),
         _ => StatusCode::OK,
     };
     let mut response = (status, Json(to_json(answer))).into_response();
@@ -85,6 +85,23 @@ pub(super) fn answer(media: MediaType, answer: &Answer) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
+}
+
+/// Whose fault it is that nothing was executed: the request's, unless a code says otherwise.
+fn status_of_request_error(answer: &Answer) -> StatusCode {
+    let has_code = |code: &str| {
+        answer.errors.iter().any(|error| {
+            let found = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+            matches!(found, Some(async_graphql::Value::String(found)) if found == code)
+        })
+    };
+    if has_code("TIMEOUT") {
+        StatusCode::GATEWAY_TIMEOUT
+    } else if has_code("UNAVAILABLE") {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::BAD_REQUEST
+    }
 }
 
 fn retry_after(answer: &Answer) -> Option<u64> {
@@ -113,6 +130,11 @@ impl Refusal {
     /// A request that does not have the form it must have.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// Whether the client would have to change something before it asks again.
+    pub(super) fn is_of_the_client(&self) -> bool {
+        self.status.is_client_error()
     }
 
     /// The same in the media type that the client accepts.

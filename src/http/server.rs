@@ -22,7 +22,7 @@ use tower::ServiceExt;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests that are under way may take to finish once the server drains.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until the token is cancelled; then accepts nothing more and lets what is under way finish.
 pub async fn serve(listener: TcpListener, router: Router, draining: CancellationToken) {

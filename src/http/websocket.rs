@@ -1,22 +1,24 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), with its close codes.
 
+mod operations;
+
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use async_graphql::Response as Answer;
+use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt, future};
+use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval, sleep_until, timeout};
-use tokio_stream::StreamMap;
 
+use super::auth::Credentials;
 use super::graphql::{Caller, from_parameters};
-use super::response::{is_request_error, log_panic, to_json};
-use super::{Edge, auth};
-use crate::domain::viewer::Viewer;
+use super::response::{Refusal, is_request_error, log_panic, to_json};
+use super::server::DRAIN_TIMEOUT;
+use super::{Edge, operation};
+use operations::{News, Operations};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// How long a client may take to introduce itself.
@@ -36,7 +38,7 @@ const MAX_MESSAGE: usize = 64 * 1_024;
 
 /// Takes a connection over.
 pub(super) fn upgrade(edge: Edge, caller: Caller, upgrade: WebSocketUpgrade) -> Response {
-    let open = edge.sockets.token();
+    let open = edge.under_way.token();
     upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER)
@@ -65,28 +67,37 @@ const INTERNAL: Close = Close(4500, "Internal server error");
 const TOO_SLOW: Close = Close(1008, "Client reads too slowly");
 const RESTARTING: Close = Close(1001, "Server is restarting; connect again");
 const GONE: Close = Close(1001, "Client does not answer");
+const UNAVAILABLE: Close = Close(1013, "Try again in a moment");
 
 /// What happens to a session next: it goes on, or it is closed with a reason or without one.
 type Step = Result<(), Option<Close>>;
-
-/// An answer of an operation, or its end.
-type Answers = BoxStream<'static, Option<Answer>>;
 
 struct Session {
     edge: Edge,
     caller: Caller,
     socket: WebSocket,
-    viewer: Option<Viewer>,
-    operations: StreamMap<String, Answers>,
+    /// What the client introduced itself with.
+    credentials: Option<Credentials>,
+    operations: Operations,
     opened: Instant,
+    /// Until when the operations that have an end may take to reach it, once the server drains.
+    ends: Option<Instant>,
     /// Whether the client has sent anything since the last ping.
     heard: bool,
 }
 
 impl Session {
     fn new(edge: Edge, caller: Caller, socket: WebSocket) -> Self {
-        let operations = StreamMap::new();
-        Self { edge, caller, socket, viewer: None, operations, opened: Instant::now(), heard: true }
+        Self {
+            edge,
+            caller,
+            socket,
+            credentials: None,
+            operations: Operations::new(),
+            opened: Instant::now(),
+            ends: None,
+            heard: true,
+        }
     }
 
     async fn run(mut self) {
@@ -111,9 +122,20 @@ impl Session {
         let mut pings = interval(PING_EVERY);
         pings.reset();
         loop {
+            if self.ends.is_some() && self.operations.len() == 0 {
+                return Some(RESTARTING);
+            }
             let step = tokio::select! {
-                () = self.edge.draining.cancelled() => Err(Some(RESTARTING)),
-                () = sleep_until(self.opened + INIT_TIMEOUT), if self.viewer.is_none() => {
+                () = self.edge.draining.cancelled(), if self.ends.is_none() => {
+                    // Without a `complete`, which would tell the client that no more is to come.
+                    self.operations.cancel_listening();
+                    self.ends = Some(Instant::now() + DRAIN_TIMEOUT);
+                    Ok(())
+                }
+                () = sleep_until(self.ends.unwrap_or(self.opened)), if self.ends.is_some() => {
+                    Err(Some(RESTARTING))
+                }
+                () = sleep_until(self.opened + INIT_TIMEOUT), if self.credentials.is_none() => {
                     Err(Some(INIT_TOO_LATE))
                 }
                 _ = pings.tick() => self.ping().await,
@@ -121,9 +143,7 @@ impl Session {
                     self.heard = true;
                     self.receive(message).await
                 }
-                Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {
-                    self.deliver(id, answer).await
-                }
+                (id, news) = self.operations.next() => self.deliver(id, news).await
             };
             if let Err(close) = step {
                 return close;
@@ -165,10 +185,10 @@ impl Session {
             }
             (Some("pong"), None, None | Some(Value::Object(_) | Value::Null)) => Ok(()),
             (Some("subscribe"), Some(id), Some(Value::Object(payload))) => {
-                self.subscribe(id, payload).await
+                self.subscribe(id, payload)
             }
             (Some("complete"), Some(id), None) => {
-                self.operations.remove(&id);
+                self.operations.cancel(&id);
                 Ok(())
             }
             _ => Err(Some(BAD_REQUEST)),
@@ -176,7 +196,7 @@ impl Session {
     }
 
     async fn init(&mut self, payload: Option<Value>) -> Step {
-        if self.viewer.is_some() {
+        if self.credentials.is_some() {
             return Err(Some(INIT_TWICE));
         }
         let parameters = match payload {
@@ -185,44 +205,53 @@ impl Session {
             Some(_) => return Err(Some(BAD_REQUEST)),
         };
         let named = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let viewer = match named {
-            Some((_, Value::String(value))) => auth::viewer_of_header(&self.edge, value).await,
+        let credentials = match named {
+            Some((_, Value::String(value))) => Credentials::in_text(value.clone()),
             Some(_) => return Err(Some(BAD_REQUEST)),
-            None => auth::viewer(&self.edge, self.caller.headers()).await,
+            None => Credentials::in_headers(self.caller.headers()),
         };
-        self.viewer = Some(viewer.map_err(|_| Some(FORBIDDEN))?);
+        credentials.viewer(&self.edge).await.map_err(|refusal| Some(closing(&refusal)))?;
+        self.credentials = Some(credentials);
         self.send(json!({ "type": "connection_ack" })).await
     }
 
-    async fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Step {
-        let Some(viewer) = self.viewer.clone() else { return Err(Some(UNAUTHORIZED)) };
-        if self.operations.contains_key(&id) {
+    fn subscribe(&mut self, id: String, payload: Map<String, Value>) -> Step {
+        let Some(credentials) = self.credentials.clone() else { return Err(Some(UNAUTHORIZED)) };
+        if self.operations.contains(&id) {
             return Err(Some(SUBSCRIBER_EXISTS));
         }
         if self.operations.len() >= MAX_OPERATIONS {
             return Err(Some(TOO_MANY));
         }
         let request = from_parameters(payload).map_err(|_| Some(BAD_REQUEST))?;
-        let answers = self.edge.schema.execute_stream(self.caller.attach(request).data(viewer));
-        let ended = stream::once(future::ready(None));
-        self.operations.insert(id, answers.map(Some).chain(ended).boxed());
+        if self.ends.is_some() {
+            // Not begun and not answered: the close that follows tells the client to ask again.
+            return Ok(());
+        }
+        let mut request = self.caller.attach(request);
+        let listens = operation::kind(&mut request) == Some(OperationType::Subscription);
+        let edge = self.edge.clone();
+        self.operations.begin(id, listens, async move {
+            // Asked each time: a session may end while its socket is open.
+            let viewer = credentials.viewer(&edge).await?;
+            Ok(operation::answers(edge, request.data(viewer)))
+        });
         Ok(())
     }
 
-    async fn deliver(&mut self, id: String, answer: Option<Answer>) -> Step {
-        match answer {
-            Some(answer) if is_request_error(&answer) => {
-                self.operations.remove(&id);
+    async fn deliver(&mut self, id: String, news: News) -> Step {
+        match news {
+            News::Answer(answer) if is_request_error(&answer) => {
+                self.operations.cancel(&id);
                 let errors = to_json(&answer)["errors"].take();
                 self.send(json!({ "id": id, "type": "error", "payload": errors })).await
             }
-            Some(answer) => {
+            News::Answer(answer) => {
                 self.send(json!({ "id": id, "type": "next", "payload": to_json(&answer) })).await
             }
-            None => {
-                self.operations.remove(&id);
-                self.send(json!({ "id": id, "type": "complete" })).await
-            }
+            News::Complete => self.send(json!({ "id": id, "type": "complete" })).await,
+            News::Refused(refusal) => Err(Some(closing(&refusal))),
+            News::Panicked => Err(Some(INTERNAL)),
         }
     }
 
@@ -238,4 +267,9 @@ impl Session {
             Err(_) => Err(Some(TOO_SLOW)),
         }
     }
+}
+
+/// How a socket ends whose client is not who it says, or of whom that cannot be told.
+fn closing(refusal: &Refusal) -> Close {
+    if refusal.is_of_the_client() { FORBIDDEN } else { UNAVAILABLE }
 }

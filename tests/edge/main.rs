@@ -6,10 +6,15 @@
 #[path = "../api/support/mod.rs"]
 mod support;
 
+mod drain;
 mod http;
+mod inside;
+mod nesting;
 mod patience;
+mod proxy;
 mod session;
 mod socket;
+mod stall;
 mod stream;
 
 use std::net::SocketAddr;
@@ -18,7 +23,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use khabar::http::Edge;
+use khabar::storage::Change;
 use reqwest::{Client, StatusCode};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use support::{Newsroom, TestApp};
 use tokio::net::TcpStream;
@@ -40,8 +47,13 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let settings = "admin_password = \"a long password\"\nsign_ins_per_minute = 3";
-        let newsroom = TestApp::start_with(settings).await.found().await;
+        Self::start_with("").await
+    }
+
+    async fn start_with(settings: &str) -> Self {
+        let settings =
+            format!("admin_password = \"a long password\"\nsign_ins_per_minute = 3\n{settings}");
+        let newsroom = TestApp::start_with(&settings).await.found().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let draining = CancellationToken::new();
@@ -52,15 +64,15 @@ impl Server {
             metrics: recorder.handle(),
             health: Arc::default(),
             draining: draining.clone(),
-            sockets: TaskTracker::new(),
+            under_way: TaskTracker::new(),
         };
-        let sockets = edge.sockets.clone();
+        let under_way = edge.under_way.clone();
         let serving =
             khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
         let ended = tokio::spawn(async move {
             serving.await;
-            sockets.close();
-            sockets.wait().await;
+            under_way.close();
+            under_way.wait().await;
         });
         Self { newsroom, address, draining, ended, client: Client::new() }
     }
@@ -80,12 +92,33 @@ impl Server {
         answer(self.client.get(url).header("accept", GRAPHQL)).await
     }
 
-    async fn socket(&self) -> Socket {
-        let mut request = format!("ws://{}/graphql", self.address).into_client_request().unwrap();
-        let protocol = HeaderValue::from_static("graphql-transport-ws");
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
-        Socket(tokio_tungstenite::connect_async(request).await.unwrap().0)
+    async fn stream(&self, body: Value) -> reqwest::Response {
+        let request = self.client.post(self.url("/graphql/stream"));
+        request.header("accept", "text/event-stream").json(&body).send().await.unwrap()
     }
+
+    async fn socket(&self) -> Socket {
+        Socket::over(TcpStream::connect(self.address).await.unwrap()).await
+    }
+
+    /// Keeps every change but its own waiting, until it is dropped.
+    async fn hold_writers(&self) -> Change {
+        let app = &self.newsroom.test.app;
+        let change = app.begin().await.unwrap();
+        if app.db.is_postgres() {
+            let lock = "LOCK TABLE comments, push_subscriptions IN ACCESS EXCLUSIVE MODE";
+            change.transaction().execute_unprepared(lock).await.unwrap();
+        }
+        change
+    }
+}
+
+/// A mutation that waits for writers that are held.
+const MUTATION: &str = "mutation { pushSubscriptionDelete(token: \"none\") { deleted } }";
+
+fn subscribe(id: &str, query: &str, variables: Value) -> Value {
+    let payload = json!({ "query": query, "variables": variables });
+    json!({ "id": id, "type": "subscribe", "payload": payload })
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String, Value) {
@@ -101,6 +134,15 @@ async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String, Value)
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
+    async fn over(connection: TcpStream) -> Self {
+        let address = connection.peer_addr().unwrap();
+        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
+        let protocol = HeaderValue::from_static("graphql-transport-ws");
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        let connection = MaybeTlsStream::Plain(connection);
+        Self(tokio_tungstenite::client_async(request, connection).await.unwrap().0)
+    }
+
     async fn send(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }

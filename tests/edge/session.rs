@@ -4,8 +4,9 @@ use khabar::actions::create_user::create_first_admin;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use crate::support::fixtures::article_id;
 use crate::support::operation;
-use crate::{GRAPHQL, Server, answer};
+use crate::{GRAPHQL, Server, answer, subscribe};
 
 #[tokio::test]
 async fn staff_sign_in_and_out() {
@@ -59,4 +60,33 @@ async fn a_session_ends_with_its_time() {
     let request = server.client.post(server.url("/graphql")).bearer_auth(token);
     let (status, _, _) = answer(request.json(&json!({ "query": "{ __typename }" }))).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn signing_out_reaches_open_sockets() {
+    let server = Server::start().await;
+    create_first_admin(&server.newsroom.test.app).await.unwrap();
+    let input = json!({ "email": "admin@khabar.example", "password": "a long password" });
+    let body = json!({ "query": operation("SignIn"), "variables": { "input": input } });
+    let token =
+        server.post(GRAPHQL, body).await.2["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    let draft = server.newsroom.draft("مسودة").await;
+    let publish = json!({ "id": article_id(draft.id) });
+
+    let mut socket = server.socket().await;
+    let authorization = json!({ "Authorization": format!("Bearer {token}") });
+    socket.send(json!({ "type": "connection_init", "payload": authorization })).await;
+    assert_eq!(socket.json().await["type"], "connection_ack");
+    socket.send(subscribe("1", "{ viewer { email } }", json!({}))).await;
+    assert_eq!(socket.json().await["payload"]["data"]["viewer"]["email"], "admin@khabar.example");
+    assert_eq!(socket.json().await["type"], "complete");
+
+    let sign_out = json!({ "query": "mutation { signOut { signedOut } }" });
+    let request = server.client.post(server.url("/graphql")).bearer_auth(token).json(&sign_out);
+    assert_eq!(answer(request).await.2["data"]["signOut"]["signedOut"], true);
+    socket.send(subscribe("2", &operation("ArticlePublish"), publish)).await;
+    assert_eq!(socket.close_code().await, 4403);
+    let article = json!({ "query": "query($id: ID!) { article(id: $id) { state } }",
+        "variables": { "id": article_id(draft.id) } });
+    assert_eq!(server.post(GRAPHQL, article).await.2["data"]["article"], json!(null));
 }
