@@ -126,7 +126,7 @@ async fn parse_topics(
     let mut categories = input.categories.clone();
     categories.sort_unstable();
     categories.dedup();
-    if storage::category::by_ids(tx, &categories).await?.len() != categories.len() {
+    if storage::category::hold(tx, &categories).await? != categories.len() {
         faults.push(Rejection::at(
             "categories",
             Code::CategoryNotFound,

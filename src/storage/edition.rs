@@ -1,6 +1,9 @@
 //! Language editions.
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 use uuid::Uuid;
 
 use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
@@ -34,6 +37,13 @@ pub async fn by_ids(
 ) -> Result<Vec<Edition>, DbErr> {
     let rows = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).all(connection).await?;
     rows.into_iter().map(from_row).collect()
+}
+
+/// Makes those who choose slugs in an edition come one after the other, until the transaction ends.
+pub async fn lock_slugs(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
+    // A weaker lock than FOR UPDATE, which would hold up everything that refers to the edition.
+    Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(connection).await?;
+    Ok(())
 }
 
 /// Adds an edition behind the others.
