@@ -73,6 +73,8 @@ pub struct PushConfig {
     pub concurrency: u32,
     /// Hosts of push services besides the well-known ones.
     pub extra_hosts: Vec<String>,
+    /// Whether breaking news alerts readers when it is published, without being told to.
+    pub breaking_alerts: bool,
     /// Lets endpoints be `http` on this machine. For tests only.
     pub allow_loopback: bool,
 }
@@ -151,6 +153,7 @@ impl Config {
                     .take("push.ttl_hours", hours(24), |v| number(v, 1, 24 * 28).map(hours)),
                 concurrency: settings.take("push.concurrency", 64, |v| number(v, 1, 1_000)),
                 extra_hosts: settings.take("push.extra_hosts", Vec::new(), hosts),
+                breaking_alerts: settings.take("push.breaking_alerts", false, switch),
                 allow_loopback: settings.take("push.allow_loopback", false, switch),
             },
         }

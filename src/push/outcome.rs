@@ -47,6 +47,17 @@ impl Outcome {
         }
     }
 
+    /// Whether another try may end otherwise. What was shortened already and is still too large will
+    /// not be taken, nor what is malformed.
+    pub fn may_change(self) -> bool {
+        const MALFORMED: [u16; 6] = [400, 405, 411, 414, 415, 431];
+        match self {
+            Self::Accepted | Self::TooLarge => false,
+            Self::Failed(status) => status.is_none_or(|status| !MALFORMED.contains(&status)),
+            Self::Gone | Self::Wait(_) | Self::Refused(_) => true,
+        }
+    }
+
     /// The word for it in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

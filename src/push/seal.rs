@@ -75,7 +75,7 @@ impl KeyType for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alert::MAX_PAYLOAD;
+    use crate::domain::alert_message::MAX_PAYLOAD;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ece::crypto::EcKeyComponents;

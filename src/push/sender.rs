@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
@@ -14,6 +13,7 @@ use super::transport::Transport;
 use super::vapid::{Signer, VapidKeys};
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
+use crate::domain::alert_message::Form;
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
@@ -24,11 +24,11 @@ const REFUSED_FOR: TimeDelta = TimeDelta::seconds(60);
 #[derive(Debug, Clone)]
 pub struct Message {
     /// Before sealing, at most 3993 bytes.
-    pub payload: Arc<[u8]>,
+    pub form: Form,
     /// The same, shorter, for a push service that finds it too large.
-    pub short_payload: Arc<[u8]>,
-    /// How long a push service keeps it for a browser that is away.
-    pub ttl: Duration,
+    pub short_form: Form,
+    /// Until when a push service keeps it for a browser that is away.
+    pub expires_at: Timestamp,
     /// How soon devices should be woken.
     pub urgency: Urgency,
     /// Replaces an earlier message of the same topic that still waits.
@@ -68,7 +68,13 @@ impl Sender {
 
     /// Sends a message to one browser and says what became of it. A message that is too large is
     /// tried once more, shorter.
-    pub async fn send(&self, to: &Recipient, message: &Message, now: Timestamp) -> Outcome {
+    pub async fn send(
+        &self,
+        to: &Recipient,
+        opt_out_token: &str,
+        message: &Message,
+        now: Timestamp,
+    ) -> Outcome {
         let origin = to.endpoint.origin();
         let Ok(_turn) = self.service(&origin).turns.acquire_owned().await else {
             return Outcome::Failed(None);
@@ -79,9 +85,9 @@ impl Sender {
         {
             return Outcome::Refused(status);
         }
-        let mut outcome = self.attempt(to, &message.payload, message, now).await;
+        let mut outcome = self.attempt(to, message.form.with(opt_out_token), message, now).await;
         if outcome == Outcome::TooLarge {
-            outcome = self.attempt(to, &message.short_payload, message, now).await;
+            outcome = self.attempt(to, message.short_form.with(opt_out_token), message, now).await;
         }
         let service = to.endpoint.service();
         metrics::counter!("khabar_push_total", "outcome" => outcome.as_str(), "service" => service)
@@ -95,7 +101,7 @@ impl Sender {
     async fn attempt(
         &self,
         to: &Recipient,
-        payload: &Arc<[u8]>,
+        payload: Vec<u8>,
         message: &Message,
         now: Timestamp,
     ) -> Outcome {
@@ -108,15 +114,18 @@ impl Sender {
         };
         let sealed = {
             let Ok(_turn) = self.sealing.acquire().await else { return Outcome::Failed(None) };
-            let (keys, payload) = (to.keys.clone(), Arc::clone(payload));
+            let keys = to.keys.clone();
             tokio::task::spawn_blocking(move || seal(&keys, &payload)).await
         };
         match sealed {
             Ok(Ok(body)) => {
                 self.transport.send(&to.endpoint, authorization, body, message, now).await
             }
-            // Keys that were checked when they came cannot be sealed for: the row is damaged.
-            Ok(Err(_)) => Outcome::Gone,
+            // The row is damaged, or the system gives no randomness: no reason to delete anybody.
+            Ok(Err(_)) => {
+                tracing::error!(id = to.id, "a message cannot be sealed");
+                Outcome::Failed(None)
+            }
             Err(error) => {
                 tracing::error!(%error, "sealing was interrupted");
                 Outcome::Failed(None)

@@ -59,7 +59,7 @@ impl Transport {
             .header("Authorization", authorization)
             .header("Content-Encoding", "aes128gcm")
             .header("Content-Type", "application/octet-stream")
-            .header("TTL", message.ttl.as_secs())
+            .header("TTL", (message.expires_at - now).num_seconds().max(0))
             .header("Urgency", message.urgency.as_str())
             .header("Topic", &message.topic)
             .body(body);

@@ -13,6 +13,7 @@ pub struct Model {
     pub attempts: i32,
     pub last_status: Option<i32>,
     pub due_at: DateTimeUtc,
+    pub claim: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
