@@ -72,7 +72,7 @@ impl Choice {
         }
         if let Some(chosen) = &self.categories {
             topics.categories = distinct("categories", chosen, &mut faults);
-            let known = storage::category::by_ids(connection, &topics.categories).await?.len();
+            let known = storage::category::hold(connection, &topics.categories).await?;
             if known != topics.categories.len() {
                 let message = "names a category that does not exist";
                 faults.push(Rejection::at("categories", C::CATEGORY_NOT_FOUND, message));

@@ -1,6 +1,6 @@
 //! Creates an article as a draft.
 
-use sea_orm::{ConnectionTrait, DbErr, SqlErr};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{slugs, takes_field_codes};
@@ -13,7 +13,6 @@ use crate::domain::viewer::{Permission, Viewer};
 use crate::storage;
 use crate::storage::article::Visibility;
 use crate::storage::article_write::Saved;
-use crate::storage::slug_redirect::{self, Noun};
 
 /// What the article is to be.
 #[derive(Debug, Clone)]
@@ -83,7 +82,7 @@ pub async fn create_article(
             let message = format!("there is no edition {}", input.locale);
             Rejection::at("edition", Code::EditionNotFound, message)
         }));
-    if storage::category::by_ids(tx, &[input.category]).await?.is_empty() {
+    if storage::category::hold(tx, &[input.category]).await? == 0 {
         faults.push(Rejection::at("category", Code::CategoryNotFound, "there is no such category"));
     }
     faults.check()?;
@@ -91,6 +90,7 @@ pub async fn create_article(
         return Err(Failure::NotFound);
     };
 
+    storage::edition::lock_slugs(tx, edition.id).await?;
     let id = app.clock.new_id();
     let group = match input.translation_of {
         Some(original) => translation_group(tx, edition.id, original).await?,
@@ -116,8 +116,7 @@ pub async fn create_article(
     };
     let article = Article { latest_revision_id: article.revision_id, ..article };
     let saved = Saved { by: viewer.user_id(), at: app.now() };
-    storage::article_write::insert(tx, &article, saved).await.map_err(taken_meanwhile)?;
-    slug_redirect::remove(tx, Noun::Article, edition.id, &article.slug).await?;
+    storage::article_write::insert(tx, &article, saved).await?;
     storage::author::credit(tx, id, &parsed.authors, &*app.clock).await?;
     storage::tag::attach(tx, (id, edition.id), &parsed.tags, &*app.clock).await?;
     let created =
@@ -172,17 +171,6 @@ fn slug_taken(slug: &str) -> Rejection<Code> {
         Code::SlugTaken,
         format!("another article of this edition is called {slug}"),
     )
-}
-
-/// Two who chose the same slug at the same moment: the second is told.
-fn taken_meanwhile(error: DbErr) -> Failure<Code> {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => {
-            let message = "another article took this slug or translation just now; try again";
-            Rejection::at("slug", Code::SlugTaken, message).into()
-        }
-        _ => error.into(),
-    }
 }
 
 async fn translation_group(

@@ -87,7 +87,10 @@ pub async fn create_comment(app: &App, input: Input) -> Result<Created, Failure<
     let edit_token = Token::new("khc", app.clock.new_secret());
     storage::comment::insert(tx, &comment, Some(edit_token.hash())).await?;
     if comment.state == CommentState::Approved {
-        count(tx, &comment, 1).await?;
+        storage::article_write::add_comments(tx, comment.article_id, 1).await?;
+        if let Some(parent) = comment.parent_id {
+            storage::comment::add_replies(tx, parent, 1).await?;
+        }
         change.record(Event::CommentCreated {
             comment_id: comment.id,
             article_id: comment.article_id,
@@ -97,33 +100,26 @@ pub async fn create_comment(app: &App, input: Input) -> Result<Created, Failure<
     Ok(Created { comment, edit_token })
 }
 
-/// Adds an approved comment to, or takes it from, the counters above it.
-pub(super) async fn count(
-    tx: &impl sea_orm::ConnectionTrait,
-    comment: &Comment,
-    by: i32,
-) -> Result<(), sea_orm::DbErr> {
-    storage::article_write::add_comments(tx, comment.article_id, by).await?;
-    if let Some(parent) = comment.parent_id {
-        storage::comment::add_replies(tx, parent, by).await?;
-    }
-    Ok(())
-}
-
 /// The comment that the new one is attached to: the one it answers, or, at the deepest level,
-/// the one above that.
+/// the one above that. Only what readers see can be answered.
 async fn find_parent(
     tx: &impl sea_orm::ConnectionTrait,
     article: Uuid,
     parent: Uuid,
 ) -> Result<Comment, Failure<Code>> {
-    let mut found = storage::comment::by_ids(tx, &[parent]).await?.pop();
-    if let Some(Comment { depth: MAX_DEPTH.., parent_id: Some(above), .. }) = &found {
-        found = storage::comment::by_ids(tx, &[*above]).await?.pop();
+    let not_found = || Rejection::at("parent", Code::ParentNotFound, "there is no such comment");
+    let answered = storage::comment::by_ids(tx, &[parent]).await?.pop();
+    let is_shown =
+        |one: &Comment| one.article_id == article && one.state == CommentState::Approved;
+    let answered = answered.filter(is_shown).ok_or_else(not_found)?;
+    if !storage::comment::is_reachable(tx, &answered).await? {
+        return Err(not_found().into());
     }
-    found
-        .filter(|parent| parent.article_id == article && parent.state == CommentState::Approved)
-        .ok_or_else(|| {
-            Rejection::at("parent", Code::ParentNotFound, "there is no such comment").into()
-        })
+    match answered {
+        Comment { depth: MAX_DEPTH.., parent_id: Some(above), .. } => {
+            let above = storage::comment::by_ids(tx, &[above]).await?.pop();
+            Ok(above.ok_or_else(not_found)?)
+        }
+        answered => Ok(answered),
+    }
 }

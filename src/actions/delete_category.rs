@@ -36,7 +36,7 @@ pub async fn delete_category(
     let change = app.begin().await?;
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
-    if storage::category::by_ids(tx, &[id]).await?.is_empty() {
+    if !storage::category::lock(tx, id).await? {
         return Err(Rejection::at("id", Code::CategoryNotFound, "there is no such category").into());
     }
     match replacement {

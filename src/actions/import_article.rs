@@ -69,6 +69,7 @@ pub async fn import_article(
     imported: ImportedArticle,
 ) -> Result<Article, sea_orm::DbErr> {
     let tx = change.transaction();
+    storage::edition::lock_slugs(tx, imported.edition_id).await?;
     let id = app.clock.new_id();
     let revision_id = app.clock.new_id();
     let wanted = slug::from_text(&imported.slug)
@@ -93,7 +94,6 @@ pub async fn import_article(
     };
     let saved = Saved { by: None, at: imported.created_at };
     storage::article_write::insert(tx, &article, saved).await?;
-    slug_redirect::remove(tx, Noun::Article, article.edition_id, &article.slug).await?;
     keep_former_slug(app, change, &article, &imported.slug).await?;
     storage::author::credit(tx, id, &imported.authors, &*app.clock).await?;
     storage::tag::attach(tx, (id, article.edition_id), &imported.tags, &*app.clock).await?;
@@ -133,6 +133,7 @@ async fn import_comments(
     let tx = change.transaction();
     let mut comments: Vec<Comment> = Vec::with_capacity(imported.len());
     let mut above: Vec<Option<usize>> = Vec::with_capacity(imported.len());
+    let mut visible: Vec<bool> = Vec::with_capacity(imported.len());
     for comment in imported {
         let mut parent = comment.reply_to.filter(|&place| place < comments.len());
         // As for readers: what would stand too deep stands beside the comment it answers.
@@ -143,6 +144,8 @@ async fn import_comments(
         if let Some(place) = parent {
             comments[place].reply_count += u32::from(approved);
         }
+        // Readers see a reply where they see what it answers.
+        visible.push(approved && parent.is_none_or(|place| visible[place]));
         comments.push(Comment {
             id: app.clock.new_id(),
             article_id,
@@ -159,8 +162,7 @@ async fn import_comments(
     for comment in &comments {
         storage::comment::insert(tx, comment, None).await?;
     }
-    let approved =
-        comments.iter().filter(|comment| comment.state == CommentState::Approved).count();
-    let approved = i32::try_from(approved).unwrap_or(i32::MAX);
-    storage::article_write::add_comments(tx, article_id, approved).await
+    let visible = visible.into_iter().filter(|visible| *visible).count();
+    let visible = i32::try_from(visible).unwrap_or(i32::MAX);
+    storage::article_write::add_comments(tx, article_id, visible).await
 }

@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::create_comment::count;
 use crate::app::App;
 use crate::domain::comment::{Comment, CommentState};
 use crate::domain::event::Event;
@@ -17,7 +16,8 @@ pub enum Code {
     CommentNotFound,
 }
 
-/// Sets whether others see a comment, and keeps the counters exact. Replies stay as they are.
+/// Sets whether others see a comment, and keeps the counters exact. Its replies keep their own state,
+/// and are seen where it is.
 pub async fn moderate_comment(
     app: &App,
     viewer: &Viewer,
@@ -39,13 +39,20 @@ pub async fn moderate_comment(
         storage::comment::set_state(tx, id, state, app.now()).await?;
         comment.state = state;
     }
-    match (was_shown, is_shown) {
-        (false, true) => {
-            count(tx, &comment, 1).await?;
-            change.record(Event::CommentCreated { comment_id: id, article_id: article });
+    if was_shown != is_shown {
+        let by = if is_shown { 1 } else { -1 };
+        if let Some(parent) = comment.parent_id {
+            storage::comment::add_replies(tx, parent, by).await?;
         }
-        (true, false) => count(tx, &comment, -1).await?,
-        _ => {}
+        // Below a comment that is hidden nothing is seen, and nothing counts.
+        if storage::comment::is_reachable(tx, &comment).await? {
+            let below = storage::comment::count_below(tx, &comment).await?;
+            let seen = 1 + i32::try_from(below).unwrap_or(i32::MAX - 1);
+            storage::article_write::add_comments(tx, article, by * seen).await?;
+            if is_shown {
+                change.record(Event::CommentCreated { comment_id: id, article_id: article });
+            }
+        }
     }
     change.commit().await?;
     Ok(comment)

@@ -3,7 +3,6 @@
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use crate::domain::clock::Timestamp;
 use crate::domain::slug;
 use crate::storage;
 use crate::storage::slug_redirect::{self, Noun};
@@ -11,7 +10,8 @@ use crate::storage::slug_redirect::{self, Noun};
 /// How many numbers are tried behind a slug before the article's id is put there.
 const NUMBERS: usize = 20;
 
-/// The wanted slug, or the first free one with a number behind it.
+/// The wanted slug, or the first one with a number behind it that is free: nothing goes by it, and it
+/// leads nowhere. The caller holds [`storage::edition::lock_slugs`].
 pub(super) async fn free_article_slug(
     connection: &impl ConnectionTrait,
     edition_id: Uuid,
@@ -20,20 +20,10 @@ pub(super) async fn free_article_slug(
 ) -> Result<String, DbErr> {
     let numbered = (2..=NUMBERS).map(|number| slug::numbered(wanted, number));
     let candidates: Vec<String> = std::iter::once(wanted.to_owned()).chain(numbered).collect();
-    let taken =
+    let mut taken =
         storage::article::taken_slugs(connection, edition_id, &candidates, Some(article_id))
             .await?;
+    taken.extend(slug_redirect::known(connection, Noun::Article, edition_id, &candidates).await?);
     let free = candidates.into_iter().find(|candidate| !taken.contains(candidate));
     Ok(free.unwrap_or_else(|| article_id.simple().to_string()))
-}
-
-/// Remembers an article's old slug and forgets redirects that the new one would hide.
-pub(super) async fn rename_article(
-    connection: &impl ConnectionTrait,
-    edition_id: Uuid,
-    (article_id, old, new): (Uuid, &str, &str),
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    slug_redirect::put(connection, Noun::Article, (edition_id, old), article_id, now).await?;
-    slug_redirect::remove(connection, Noun::Article, edition_id, new).await
 }

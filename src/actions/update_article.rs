@@ -1,9 +1,8 @@
 //! Edits an article. What readers see of a published one changes when it is published again.
 
-use sea_orm::{DbErr, SqlErr};
 use uuid::Uuid;
 
-use super::{slugs, takes_field_codes};
+use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::article::{Article, Dateline, Image};
 use crate::domain::article_input::{ArticleInput, parse_credits};
@@ -13,6 +12,7 @@ use crate::domain::slug;
 use crate::domain::viewer::{Permission, Viewer};
 use crate::storage;
 use crate::storage::article_write::Saved;
+use crate::storage::slug_redirect::{self, Noun};
 
 /// What is to change; what is `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +86,8 @@ pub async fn update_article(
     viewer.check(Permission::WriteArticles)?;
     let change = app.begin().await?;
     let tx = change.transaction();
+    // Category before article, as whoever deletes a category takes them.
+    let held = storage::category::hold(tx, &Vec::from_iter(input.category)).await?;
     let published = storage::article_write::lock(tx, id).await?;
     let article = storage::article::with_latest_text(tx, id).await?;
     let (Some(published), Some(mut article)) = (published, article) else {
@@ -104,7 +106,7 @@ pub async fn update_article(
             }))
         });
     if let Some(category) = input.category {
-        if storage::category::by_ids(tx, &[category]).await?.is_empty() {
+        if held == 0 {
             faults.push(Rejection::at(
                 "category",
                 Code::CategoryNotFound,
@@ -134,7 +136,7 @@ pub async fn update_article(
     if published.is_none() || input.changes_placement() {
         article.updated_at = app.now();
     }
-    storage::article_write::update(tx, &article, published).await.map_err(taken_meanwhile)?;
+    storage::article_write::update(tx, &article, published).await?;
     let updated = storage::article::by_id(tx, id, storage::article::Visibility::Everything).await?;
     change.commit().await?;
     updated.ok_or(Failure::NotFound)
@@ -187,6 +189,7 @@ async fn rename(
     article: &mut Article,
     slug: String,
 ) -> Result<(), Failure<Code>> {
+    storage::edition::lock_slugs(tx, article.edition_id).await?;
     let wanted = std::slice::from_ref(&slug);
     if !storage::article::taken_slugs(tx, article.edition_id, wanted, Some(article.id))
         .await?
@@ -197,19 +200,9 @@ async fn rename(
     }
     // A slug that readers never saw needs no redirect, and would leak that there is a draft.
     if article.published_at.is_some() {
-        let names = (article.id, article.slug.as_str(), slug.as_str());
-        slugs::rename_article(tx, article.edition_id, names, app.now()).await?;
+        let old = (article.edition_id, article.slug.as_str());
+        slug_redirect::put(tx, Noun::Article, old, article.id, app.now()).await?;
     }
     article.slug = slug;
     Ok(())
-}
-
-fn taken_meanwhile(error: DbErr) -> Failure<Code> {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => {
-            let message = "another article took this slug just now; choose another";
-            Rejection::at("slug", Code::SlugTaken, message).into()
-        }
-        _ => error.into(),
-    }
 }

@@ -1,5 +1,7 @@
 //! Authors, and which articles they wrote.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 use uuid::Uuid;
@@ -42,10 +44,16 @@ pub async fn credit(
         .exec(connection)
         .await?;
     let now = clock.now();
+    // New names in one order, whatever the byline's: two who add the same ones wait for each other
+    // one way only.
+    let mut ids = BTreeMap::new();
+    for name in names.iter().collect::<BTreeSet<_>>() {
+        ids.insert(name, find_or_insert(connection, name, clock.new_id(), now).await?);
+    }
     for (position, name) in (0..).zip(names) {
         let link = article_author::ActiveModel {
             article_id: Set(article_id),
-            author_id: Set(find_or_insert(connection, name, clock.new_id(), now).await?),
+            author_id: Set(ids[name]),
             position: Set(position),
         };
         article_author::Entity::insert(link).exec_without_returning(connection).await?;

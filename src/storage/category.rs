@@ -1,9 +1,9 @@
 //! The category tree and what its nodes are called.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set, Statement,
 };
 use uuid::Uuid;
 
@@ -12,6 +12,9 @@ use super::entities::{
 };
 use crate::domain::category::{Category, CategoryName};
 use crate::domain::clock::Timestamp;
+
+/// Serialises changes of the tree on PostgreSQL.
+const TREE_LOCK: i64 = 0x6b68_6162_6172_0003;
 
 /// The categories with these ids, in no order.
 pub async fn by_ids(
@@ -338,14 +341,30 @@ pub async fn slug_taken(
     Ok(id_by_slug(connection, edition_id, slug).await?.is_some_and(|id| Some(id) != except))
 }
 
-/// Locks a node's row, so that two moves cannot tie the tree into a knot.
-pub async fn lock_tree(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
-    // One row decides: the smallest id. SQLite has one writer anyway and drops the clause.
-    category::Entity::find()
+/// Keeps these categories until the transaction ends, for something that is to refer to them.
+/// Returns how many there are: those that are being deleted are waited for, and do not count.
+pub async fn hold(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<usize, DbErr> {
+    let find = category::Entity::find()
+        .filter(category::COLUMN.id.is_in(ids.iter().copied()))
         .order_by_asc(category::COLUMN.id)
-        .limit(1)
-        .lock_exclusive()
-        .one(connection)
-        .await?;
+        .lock(LockType::KeyShare);
+    Ok(find.all(connection).await?.len())
+}
+
+/// Locks a category that is to be deleted: nothing new comes to refer to it meanwhile. False when
+/// there is none.
+pub async fn lock(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool, DbErr> {
+    let find = category::Entity::find_by_id(id).lock_exclusive();
+    Ok(find.one(connection).await?.is_some())
+}
+
+/// Makes changes of the tree come one after the other, so that two moves cannot tie it into a knot.
+/// SQLite has one writer anyway.
+pub async fn lock_tree(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let backend = connection.get_database_backend();
+    if backend == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({TREE_LOCK})");
+        connection.execute_raw(Statement::from_string(backend, lock)).await?;
+    }
     Ok(())
 }

@@ -2,14 +2,15 @@
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OverStatement, Query, WindowStatement};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    Set,
 };
 use uuid::Uuid;
 
 use super::entities::comment::{self, ActiveModel, COLUMN, Column, Entity, Model};
 use super::{keyset, unreadable};
 use crate::domain::clock::Timestamp;
-use crate::domain::comment::{Comment, CommentState};
+use crate::domain::comment::{Comment, CommentState, MAX_DEPTH};
 use crate::domain::page::{Order, Page, PageRequest};
 
 /// Which comments a list holds: those right under an article, or right under a comment.
@@ -93,6 +94,39 @@ pub async fn first_pages(
         .order_by(Column::CreatedAt, direction.clone())
         .order_by(Column::Id, direction);
     select.all(connection).await?.into_iter().map(from_row).collect()
+}
+
+/// Whether readers come to the place where a comment stands: all that it answers is approved.
+pub async fn is_reachable(
+    connection: &impl ConnectionTrait,
+    comment: &Comment,
+) -> Result<bool, DbErr> {
+    let mut above = comment.parent_id;
+    while let Some(id) = above {
+        let Some(parent) = by_ids(connection, &[id]).await?.pop() else { return Ok(false) };
+        if parent.state != CommentState::Approved {
+            return Ok(false);
+        }
+        above = parent.parent_id;
+    }
+    Ok(true)
+}
+
+/// How many replies readers see below a comment when they see the comment itself.
+pub async fn count_below(
+    connection: &impl ConnectionTrait,
+    comment: &Comment,
+) -> Result<u64, DbErr> {
+    let approved = || COLUMN.state.eq(CommentState::Approved.as_str());
+    let ids = || Query::select().column(Column::Id).from(Entity).to_owned();
+    let mut level = ids().and_where(COLUMN.id.eq(comment.id)).to_owned();
+    let mut count = 0;
+    for _ in comment.depth..MAX_DEPTH {
+        let below = || COLUMN.parent_id.in_subquery(level.clone()).and(approved());
+        count += Entity::find().filter(below()).count(connection).await?;
+        level = ids().and_where(below()).to_owned();
+    }
+    Ok(count)
 }
 
 /// Adds a comment. Counters are the caller's.

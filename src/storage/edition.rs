@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 use uuid::Uuid;
 
 use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
@@ -46,6 +49,13 @@ pub async fn alert_caps(
     let rows = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).all(connection).await?;
     let cap = |row: &Model| u16::try_from(row.alerts_per_day?).ok();
     Ok(rows.iter().filter_map(|row| Some((row.id, cap(row)?))).collect())
+}
+
+/// Makes those who choose slugs in an edition come one after the other, until the transaction ends.
+pub async fn lock_slugs(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
+    // A weaker lock than FOR UPDATE, which would hold up everything that refers to the edition.
+    Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(connection).await?;
+    Ok(())
 }
 
 /// Adds an edition behind the others.

@@ -38,6 +38,20 @@ pub async fn target(
     Ok(row.map(|row| row.target_id))
 }
 
+/// Which of these slugs lead somewhere.
+pub async fn known(
+    connection: &impl ConnectionTrait,
+    noun: Noun,
+    edition_id: Uuid,
+    slugs: &[String],
+) -> Result<Vec<String>, DbErr> {
+    let find = Entity::find()
+        .filter(COLUMN.noun.eq(noun.as_str()))
+        .filter(COLUMN.edition_id.eq(edition_id))
+        .filter(COLUMN.slug.is_in(slugs.iter().cloned()));
+    Ok(find.all(connection).await?.into_iter().map(|row| row.slug).collect())
+}
+
 /// Makes an old slug lead to the target, wherever it led before.
 pub async fn put(
     connection: &impl ConnectionTrait,

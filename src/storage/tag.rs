@@ -1,5 +1,7 @@
 //! Tags, and which articles carry them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 use uuid::Uuid;
@@ -53,9 +55,16 @@ pub async fn attach(
         .exec(connection)
         .await?;
     let now = clock.now();
+    // New names in one order, whatever the article's: two who add the same ones wait for each other
+    // one way only.
+    let mut ids = BTreeMap::new();
+    for name in names.iter().collect::<BTreeSet<_>>() {
+        let tag_id = find_or_insert(connection, (edition_id, name), clock.new_id(), now).await?;
+        ids.insert(name, tag_id);
+    }
     let mut attached = Vec::new();
     for name in names {
-        let tag_id = find_or_insert(connection, (edition_id, name), clock.new_id(), now).await?;
+        let tag_id = ids[name];
         if attached.contains(&tag_id) {
             continue;
         }

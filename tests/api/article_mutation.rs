@@ -162,6 +162,30 @@ async fn an_old_slug_still_resolves_and_says_where_to() {
 }
 
 #[tokio::test]
+async fn a_draft_takes_no_redirect_away() {
+    let newsroom = TestApp::with_newsroom().await;
+    let article = newsroom.published("قديم").await;
+    let rename = async |id, slug: &str| {
+        let renamed = json!({ "id": article_id(id), "input": { "slug": slug } });
+        newsroom.test.as_role(Role::Editor, &operation("ArticleUpdate"), renamed).await.data();
+    };
+    rename(article.id, "جديد").await;
+    let read = async |slug: &str| {
+        let document = "query($slug: String!) { article(slug: $slug, locale: \"ar-IQ\") { headline } }";
+        newsroom.test.read(document, json!({ "slug": slug })).await.at("/article")
+    };
+    assert_eq!(newsroom.draft("قديم").await.slug, "قديم-2", "what leads somewhere is not free");
+    let draft = newsroom.draft("المسودة").await;
+    rename(draft.id, "قديم").await;
+    assert_eq!(read("قديم").await, json!({ "headline": "قديم" }), "nobody sees the draft's slug");
+    newsroom.publish(draft.id).await;
+    assert_eq!(read("قديم").await, json!({ "headline": "المسودة" }));
+    let unpublish = khabar::actions::unpublish_article::unpublish_article;
+    unpublish(&newsroom.test.app, &khabar::domain::viewer::Viewer::System, draft.id).await.unwrap();
+    assert_eq!(read("قديم").await, json!({ "headline": "قديم" }), "it leads on again");
+}
+
+#[tokio::test]
 async fn whoever_edits_an_old_version_is_told() {
     let newsroom = TestApp::with_newsroom().await;
     let draft = newsroom.draft("مسودة").await;

@@ -156,6 +156,43 @@ async fn what_is_held_back_is_seen_by_moderators_alone() {
 }
 
 #[tokio::test]
+async fn what_stands_under_a_hidden_comment_is_neither_counted_nor_answered() {
+    let newsroom = TestApp::with_newsroom().await;
+    let article = newsroom.published("خبر").await;
+    let id = article_id(article.id);
+    let top = newsroom.comment(article.id, None, "أول").await;
+    let mut deepest = newsroom.comment(article.id, Some(top.id), "رد").await;
+    for _ in 0..4 {
+        deepest = newsroom.comment(article.id, Some(deepest.id), "رد").await;
+    }
+    newsroom.comment(article.id, Some(top.id), "رد آخر").await;
+    let counted = async || {
+        let answer = newsroom.test.read(COUNTS, json!({ "id": id })).await;
+        answer.at("/article/commentCount")
+    };
+    let rule = async |comment: uuid::Uuid, state: &str| {
+        let ruling = json!({ "id": comment_id(comment), "state": state });
+        newsroom.test.as_role(Role::Moderator, MODERATE, ruling).await.data();
+    };
+    assert_eq!(counted().await, 7);
+    rule(deepest.id, "SPAM").await;
+    assert_eq!(counted().await, 6);
+    let mut answering = comment(&id, "نعم");
+    answering["input"]["parent"] = comment_id(deepest.id).into();
+    let refused = newsroom.test.read(&operation("CommentCreate"), answering.clone()).await;
+    assert_eq!(refused.user_errors("commentCreate"), ["parent: PARENT_NOT_FOUND"]);
+
+    rule(top.id, "REJECTED").await;
+    assert_eq!(counted().await, 0);
+    rule(deepest.id, "APPROVED").await;
+    assert_eq!(counted().await, 0, "it is seen again when what it answers is");
+    let refused = newsroom.test.read(&operation("CommentCreate"), answering).await;
+    assert_eq!(refused.user_errors("commentCreate"), ["parent: PARENT_NOT_FOUND"]);
+    rule(top.id, "APPROVED").await;
+    assert_eq!(counted().await, 7);
+}
+
+#[tokio::test]
 async fn comments_under_a_story_that_was_taken_back_are_gone_with_it() {
     let newsroom = TestApp::with_newsroom().await;
     let article = newsroom.published("خبر").await;

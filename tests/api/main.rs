@@ -11,6 +11,7 @@ mod article;
 mod article_mutation;
 mod category;
 mod comment;
+mod concurrency;
 mod demo;
 mod edition;
 mod live;
