@@ -10,11 +10,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.create_table(push_services()).await?;
         add_columns(manager, "push_subscriptions", preferences()).await?;
         add_columns(manager, "alerts", delivery()).await?;
         add_columns(manager, "alert_shards", waves()).await?;
-        let claim = big_integer("claim").default(0).to_owned();
-        add_columns(manager, "alert_retries", vec![claim]).await?;
+        add_columns(manager, "alert_retries", claims()).await?;
         let cap = small_integer_null("alerts_per_day").to_owned();
         add_columns(manager, "editions", vec![cap]).await?;
         for table in [push_subscription_tags(), alert_tags(), alert_texts(), alert_dead_letters()] {
@@ -22,8 +22,14 @@ impl MigrationTrait for Migration {
         }
         for index in [
             index("push_subscription_tags", "readers", &["tag_id", "push_subscription_id"], false),
+            index("push_subscriptions", "service", &["service_id", "id"], false),
             index("alerts", "created", &["created_at"], false),
-            index("alert_shards", "wave", &["alert_id", "round", "last_id", "due_at"], true),
+            index(
+                "alert_shards",
+                "wave",
+                &["alert_id", "round", "service_id", "last_id", "due_at"],
+                true,
+            ),
         ] {
             manager.create_index(index).await?;
         }
@@ -31,15 +37,23 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for (table, name) in [("alert_shards", "wave"), ("alerts", "created")] {
+        for (table, name) in
+            [("alert_shards", "wave"), ("alerts", "created"), ("push_subscriptions", "service")]
+        {
             let drop = Index::drop().name(format!("{table}_{name}")).table(table).to_owned();
             manager.drop_index(drop).await?;
         }
-        let tables = ["alert_dead_letters", "alert_texts", "alert_tags", "push_subscription_tags"];
+        let tables = [
+            "alert_dead_letters",
+            "alert_texts",
+            "alert_tags",
+            "push_subscription_tags",
+            "push_services",
+        ];
         drop_tables(manager, &tables).await?;
         drop_columns(manager, "editions", &["alerts_per_day"]).await?;
-        drop_columns(manager, "alert_retries", &["claim"]).await?;
         for (table, columns) in [
+            ("alert_retries", claims()),
             ("alert_shards", waves()),
             ("alerts", delivery()),
             ("push_subscriptions", preferences()),
@@ -53,7 +67,8 @@ impl MigrationTrait for Migration {
 
 /// Quiet hours are minutes after midnight in the reader's time zone; without them all three are
 /// null. `key_id` names the key that sealed the endpoint and the browser's keys in `sealed`; where
-/// it is 0 they still stand in the columns of their own, and a job seals them.
+/// it is 0 they still stand in the columns of their own, and a job seals them. `service_id` 0 is of
+/// those who came before push services were told apart.
 fn preferences() -> Vec<ColumnDef> {
     vec![
         small_integer_null("quiet_from").to_owned(),
@@ -64,6 +79,7 @@ fn preferences() -> Vec<ColumnDef> {
         binary_null("sealed").to_owned(),
         integer("key_id").default(0).to_owned(),
         integer("vapid_key_id").default(0).to_owned(),
+        integer("service_id").default(0).to_owned(),
     ]
 }
 
@@ -92,7 +108,18 @@ fn waves() -> Vec<ColumnDef> {
         integer("round").default(1).to_owned(),
         timestamp_with_time_zone_null("due_at").to_owned(),
         small_integer("priority").default(1).to_owned(),
+        integer("service_id").default(0).to_owned(),
     ]
+}
+
+/// A batch of retries is claimed by a number of its own, and is of one push service.
+fn claims() -> Vec<ColumnDef> {
+    vec![big_integer("claim").default(0).to_owned(), integer("service_id").default(0).to_owned()]
+}
+
+/// Push services, each with its own shards, so that none waits for another.
+fn push_services() -> TableCreateStatement {
+    Table::create().table("push_services").col(pk_auto("id")).col(text_uniq("name")).to_owned()
 }
 
 fn push_subscription_tags() -> TableCreateStatement {

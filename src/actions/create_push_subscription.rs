@@ -130,7 +130,8 @@ impl BrowserInput {
         faults.check()?;
         match (endpoint, p256dh, auth) {
             (Some(endpoint), Some(p256dh), Some(auth)) => {
-                Ok(Browser { endpoint, keys: PushKeys { p256dh, auth } })
+                let service = endpoint.group(&rules);
+                Ok(Browser { endpoint, service, keys: PushKeys { p256dh, auth } })
             }
             _ => Err(anyhow::anyhow!("a field is missing though no fault was found").into()),
         }

@@ -74,7 +74,13 @@ pub async fn test_alert(
     };
     storage::alert::insert(tx, &alert, viewer.user_id()).await?;
     // One exception to an alert that reaches nobody else.
-    let once = vec![(Retry::untried(browser.id), app.now())];
+    let retry = Retry {
+        push_subscription_id: browser.id,
+        service_id: browser.service_id,
+        attempts: 0,
+        last_status: None,
+    };
+    let once = vec![(retry, app.now())];
     storage::alert_retry::insert_all(tx, alert.id, once).await?;
     change.commit().await?;
     app.db.wake();

@@ -85,6 +85,15 @@ impl Endpoint {
         known.unwrap_or("other")
     }
 
+    /// Which push service it belongs to, however many hosts that has: those who follow these rules
+    /// cannot make up new ones.
+    pub fn group(&self, rules: &EndpointRules) -> String {
+        let domain = self.0.domain().unwrap_or_default();
+        let extra = rules.extra_hosts.iter().map(String::as_str);
+        let known = PUSH_SERVICES.into_iter().chain(extra).find(|host| is_within(domain, host));
+        known.map_or_else(|| self.origin(), str::to_owned)
+    }
+
     /// Whether it is on this machine itself, by name or by address.
     pub fn is_loopback(&self) -> bool {
         self.0.host().is_some_and(|host| is_loopback(&host))
@@ -199,6 +208,8 @@ pub struct Recipient {
     pub id: i64,
     /// Counts the keys that this endpoint has had.
     pub generation: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
     /// The edition that the reader chose.
     pub edition_id: Uuid,
     /// Where it is sent.

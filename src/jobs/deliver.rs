@@ -11,11 +11,12 @@ use anyhow::Context;
 
 use super::Work;
 use super::lease::Held;
-use super::select::Selection;
-use super::send::{Messages, Sent, send_all};
+use super::select::{Selected, Selection};
+use super::send::{Messages, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::domain::alert::Alert;
 use crate::domain::clock::Timestamp;
+use crate::push::{Resting, Sent};
 use crate::storage;
 use crate::storage::alert_retry::Retry;
 use crate::storage::alert_shard::Shard;
@@ -23,49 +24,73 @@ use crate::storage::alert_shard::Shard;
 /// Subscriptions of a page.
 const PAGE: u64 = 500;
 
-/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it.
-pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<()> {
+/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it, or
+/// until its push service is to be left alone.
+pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<Resting>> {
     let app = &work.app;
     let alert = storage::alert::by_id(app.db.connection(), shard.alert_id).await?;
     let alert = alert.context("a shard without its alert")?;
     let selection = Selection::of(app, &alert).await?;
     let messages = Messages::of(app, &alert).await?;
-    while shard.cursor < shard.last_id {
+    let mut page = selection.page(app, &shard, PAGE).await?;
+    loop {
         if work.shutdown.is_cancelled() {
             storage::alert_shard::release(app.db.connection(), &shard).await?;
-            return Ok(());
+            return Ok(None);
         }
         if !storage::alert::is_sending(app.db.connection(), alert.id).await? {
-            return Ok(());
+            return Ok(None);
         }
         if app.now() >= alert.expires_at {
-            return expire(work, &alert, &selection, &shard).await;
+            expire(work, &alert, &selection, &shard).await?;
+            return Ok(None);
         }
-        let page = selection.page(app, &shard, PAGE).await?;
-        let held = Held::Shard(shard);
-        let Some(sent) = send_all(work, &messages, page.now, held).await? else { return Ok(()) };
-        let ledger = Ledger {
-            suppressed: page.suppressed,
-            failed: page.unreadable,
-            ..ledger(sent, page.waiting, app.now())
-        };
-        if !write_down(work, &alert, &shard, (page.end, &page.waves), ledger).await? {
-            return Ok(());
+        let now = std::mem::take(&mut page.now);
+        let behind = Shard { cursor: page.end, ..shard };
+        let (sent, ahead) = tokio::join!(
+            send_all(work, &messages, now, Held::Shard(shard)),
+            read_ahead(work, &selection, &behind),
+        );
+        let Some(sent) = sent? else { return Ok(None) };
+        let resting = sent.resting;
+        let written = (page.end, std::mem::take(&mut page.waves));
+        if !write_down(work, &alert, &shard, written, ledger(sent, page, app.now())).await? {
+            return Ok(None);
         }
-        shard.cursor = page.end;
+        match ahead? {
+            None => return Ok(resting),
+            Some(_) if resting.is_some() => {
+                storage::alert_shard::release(app.db.connection(), &behind).await?;
+                return Ok(resting);
+            }
+            Some(next) => (shard, page) = (behind, next),
+        }
     }
-    Ok(())
 }
 
-fn ledger(sent: Sent, mut waiting: Vec<(Retry, Timestamp)>, now: Timestamp) -> Ledger {
-    let tried = sent.outcomes.into_iter().map(|(recipient, outcome)| Tried {
-        recipient,
-        outcome,
-        attempts: 1,
-    });
-    let untried = sent.unsent.iter().map(|recipient| (Retry::untried(recipient.id), now));
-    waiting.extend(untried);
-    Ledger { tried: tried.collect(), waiting, ..Ledger::default() }
+/// The page behind the one that is being sent; `None` when there is none.
+async fn read_ahead(
+    work: &Work,
+    selection: &Selection,
+    behind: &Shard,
+) -> Result<Option<Selected>, sea_orm::DbErr> {
+    if behind.cursor >= behind.last_id {
+        return Ok(None);
+    }
+    selection.page(&work.app, behind, PAGE).await.map(Some)
+}
+
+fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
+    let tried = sent.tried.into_iter().map(Tried::first);
+    // Whoever was turned away is tried again when the service is; and others need not wait for it.
+    let due_at = sent.resting.map_or(now, |resting| resting.until);
+    let untried = sent.untried.iter().map(|recipient| (Retry::untried(recipient), due_at));
+    Ledger {
+        tried: tried.collect(),
+        waiting: page.waiting.into_iter().chain(untried).collect(),
+        suppressed: page.suppressed,
+        failed: page.unreadable,
+    }
 }
 
 /// Ends a shard whose news has grown old: whoever it had left is not told any more.
@@ -81,7 +106,7 @@ async fn expire(
         None => selection.count(&work.app, shard).await?,
     };
     let ledger = Ledger { failed: missed, ..Ledger::default() };
-    write_down(work, alert, shard, (shard.last_id, &BTreeSet::new()), ledger).await?;
+    write_down(work, alert, shard, (shard.last_id, BTreeSet::new()), ledger).await?;
     Ok(())
 }
 
@@ -90,20 +115,20 @@ async fn write_down(
     work: &Work,
     alert: &Alert,
     shard: &Shard,
-    (end, waves): (i64, &BTreeSet<Timestamp>),
+    (end, waves): (i64, BTreeSet<Timestamp>),
     ledger: Ledger,
 ) -> Result<bool, sea_orm::DbErr> {
     let app = &work.app;
     let change = app.begin().await?;
     let tx = change.transaction();
-    if !storage::alert_shard::advance(tx, shard, end, app.now()).await? {
+    let term = (app.now(), work.leases.term().1);
+    if !storage::alert_shard::advance(tx, shard, end, term).await? {
         tracing::warn!(alert = %alert.id, shard = shard.number, "another worker took this shard over");
         return Ok(false);
     }
-    storage::alert_shard::extend_lease(tx, shard, work.leases.term().1).await?;
     settle(app, &change, alert, ledger).await?;
     for due_at in waves {
-        storage::alert_shard::insert_wave(tx, shard, *due_at).await?;
+        storage::alert_shard::insert_wave(tx, shard, due_at).await?;
     }
     if end >= shard.last_id {
         storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
@@ -112,11 +137,12 @@ async fn write_down(
     Ok(true)
 }
 
-/// Claims a shard that nobody holds.
+/// Claims a shard that nobody holds, of a push service that has a lane free.
 pub(super) async fn claim(work: &Work) -> Result<Option<Shard>, sea_orm::DbErr> {
     let change = work.app.begin().await?;
     let (now, term) = (work.app.now(), work.leases.term());
-    let shard = storage::alert_shard::claim(change.transaction(), now, term).await?;
+    let closed = work.traffic.closed(now);
+    let shard = storage::alert_shard::claim(change.transaction(), now, term, &closed).await?;
     change.commit().await?;
     Ok(shard)
 }

@@ -8,6 +8,7 @@ mod retry_sends;
 mod select;
 mod send;
 mod settle;
+mod traffic;
 pub mod worker;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ struct Work {
     app: App,
     sender: Arc<Sender>,
     leases: lease::LeaseClock,
+    traffic: traffic::Traffic,
     opt_out: OptOutKey,
     shutdown: CancellationToken,
 }

@@ -1,4 +1,5 @@
-//! Divides an alert's audience into shards: ranges of subscription ids.
+//! Divides an alert's audience into shards: ranges of subscription ids, for each push service on its
+//! own, so that one that is slow holds up nobody else's readers.
 
 use uuid::Uuid;
 
@@ -40,9 +41,14 @@ pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let audience = i64::try_from(size.count).unwrap_or(i64::MAX);
     storage::alert::start(tx, alert_id, (audience, app.now())).await?;
     // Whoever subscribes after this moment has read the story already, or reads it by visiting.
-    let ranges = storage::audience::span(tx).await?.map(ranges).unwrap_or_default();
+    let mut shards = Vec::new();
+    for service_id in storage::push_service::ids(tx).await? {
+        let span = storage::audience::span_of(tx, service_id).await?;
+        let ranges = span.map(ranges).unwrap_or_default();
+        shards.extend(ranges.into_iter().map(|range| (service_id, range)));
+    }
     let priority = i16::from(!alert.urgency.is_highest());
-    storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &ranges).await?;
+    storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
     storage::alert::finish_if_done(tx, alert_id, app.now()).await?;
     change.commit().await?;
     Ok(())

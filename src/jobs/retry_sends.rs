@@ -7,21 +7,20 @@ use anyhow::Context;
 use super::Work;
 use super::lease::Held;
 use super::select::Selection;
-use super::send::{Messages, Sent, send_all};
+use super::send::{Messages, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::app::App;
 use crate::domain::alert::Alert;
-use crate::push::Outcome;
+use crate::push::{Outcome, Resting};
 use crate::storage;
 use crate::storage::alert_retry::{Batch, Retry};
 
 /// Messages tried again at once.
 const BATCH: u64 = 200;
 
-/// Tries a batch that is due. False when nothing is.
-pub(super) async fn run(work: &Work) -> anyhow::Result<bool> {
+/// Tries a claimed batch. Says so when its push service is to be left alone.
+pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Resting>> {
     let app = &work.app;
-    let Some(batch) = claim(work).await? else { return Ok(false) };
     let alert = storage::alert::by_id(app.db.connection(), batch.alert_id).await?;
     let alert = alert.context("a retry without its alert")?;
     let before: HashMap<i64, Retry> =
@@ -42,32 +41,33 @@ pub(super) async fn run(work: &Work) -> anyhow::Result<bool> {
             None => now.push(recipient),
             Some(until) if until < alert.expires_at => {
                 let waits = before.get(&recipient.id).copied();
-                ledger.waiting.push((waits.unwrap_or(Retry::untried(recipient.id)), until));
+                ledger.waiting.push((waits.unwrap_or(Retry::untried(&recipient)), until));
             }
             Some(_) => ledger.suppressed += 1,
         }
     }
     let messages = Messages::of(app, &alert).await?;
     let held = Held::Retries(batch.clone());
-    let Some(Sent { outcomes, unsent }) = send_all(work, &messages, now, held).await? else {
-        return Ok(true);
-    };
-    ledger.tried.extend(outcomes.into_iter().map(|(recipient, outcome)| Tried {
+    let Some(sent) = send_all(work, &messages, now, held).await? else { return Ok(None) };
+    ledger.tried.extend(sent.tried.into_iter().map(|(recipient, outcome)| Tried {
         attempts: before.get(&recipient.id).map_or(1, |retry| retry.attempts + 1),
         recipient,
         outcome,
     }));
-    let untried = unsent.iter().filter_map(|recipient| before.get(&recipient.id));
-    ledger.waiting.extend(untried.map(|retry| (*retry, app.now())));
+    let untried = sent.untried.iter().filter_map(|recipient| before.get(&recipient.id));
+    let due_at = sent.resting.map_or(app.now(), |resting| resting.until);
+    ledger.waiting.extend(untried.map(|retry| (*retry, due_at)));
     write_down(app, &alert, &batch, ledger).await?;
-    Ok(true)
+    Ok(sent.resting)
 }
 
-async fn claim(work: &Work) -> Result<Option<Batch>, sea_orm::DbErr> {
+/// Claims a batch that is due, of a push service that has a lane free.
+pub(super) async fn claim(work: &Work) -> Result<Option<Batch>, sea_orm::DbErr> {
     let app = &work.app;
     let change = app.begin().await?;
     let (term, claim) = (work.leases.term(), app.clock.new_claim());
-    let batch = storage::alert_retry::claim(change.transaction(), term, claim, BATCH).await?;
+    let bounds = (BATCH, &*work.traffic.closed(app.now()));
+    let batch = storage::alert_retry::claim(change.transaction(), term, claim, bounds).await?;
     change.commit().await?;
     Ok(batch)
 }

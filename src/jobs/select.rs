@@ -75,6 +75,7 @@ impl Selection {
         limit: u64,
     ) -> Result<Selected, DbErr> {
         let part = Part {
+            service_id: shard.service_id,
             subject: &self.subject,
             quiet_only: shard.due_at.is_some(),
             capped: !self.caps.is_empty(),
@@ -112,7 +113,7 @@ impl Selection {
         match self.held_until(reader, now) {
             None => selected.now.push(recipient),
             Some(until) if until < self.expires => {
-                selected.waiting.push((Retry::untried(recipient.id), until));
+                selected.waiting.push((Retry::untried(&recipient), until));
             }
             Some(_) => selected.suppressed += 1,
         }
@@ -126,7 +127,9 @@ impl Selection {
     /// How many the rest of a shard concerns.
     pub(super) async fn count(&self, app: &App, shard: &Shard) -> Result<i64, DbErr> {
         let range = (shard.cursor, shard.last_id);
-        let count = storage::audience::count(app.db.connection(), &self.subject, range).await?;
+        let connection = app.db.connection();
+        let count =
+            storage::audience::count_of(connection, &self.subject, shard.service_id, range).await?;
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }

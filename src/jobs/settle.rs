@@ -28,6 +28,13 @@ pub(super) struct Tried {
     pub attempts: i32,
 }
 
+impl Tried {
+    /// A message that was tried for the first time.
+    pub(super) fn first((recipient, outcome): (Recipient, Outcome)) -> Self {
+        Self { recipient, outcome, attempts: 1 }
+    }
+}
+
 /// What is to be written down of a page or of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -91,11 +98,8 @@ pub(super) async fn settle(
 }
 
 fn retry(one: &Tried) -> Retry {
-    Retry {
-        push_subscription_id: one.recipient.id,
-        attempts: one.attempts,
-        last_status: one.outcome.status(),
-    }
+    let (attempts, last_status) = (one.attempts, one.outcome.status());
+    Retry { attempts, last_status, ..Retry::tried(&one.recipient) }
 }
 
 /// When the message is tried next; `None` when it is no news any more by then.
@@ -104,7 +108,7 @@ fn due_at(app: &App, alert: &Alert, one: &Tried) -> Option<Timestamp> {
     let wait = app.clock.jitter((FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT));
     let asked = match one.outcome {
         // Not before the service said, and not all at the instant that it said.
-        Outcome::Wait(Some(after)) => {
+        Outcome::Wait { after: Some(after), .. } => {
             TimeDelta::from_std(after).ok()? + app.clock.jitter(FIRST_WAIT)
         }
         _ => TimeDelta::zero(),

@@ -4,20 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context;
 use chrono::TimeDelta;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lease::LeaseClock;
+use super::traffic::{Lane, Traffic};
 use super::{Unfinished, Work, deliver, plan_alert, purge, retry_sends};
 use crate::app::App;
 use crate::domain::job::Job;
 use crate::push::Sender;
 use crate::storage;
+use crate::storage::alert_retry::Batch;
+use crate::storage::alert_shard::Shard;
 use crate::storage::job::Claimed;
 
-/// How many things are worked on at once.
-const LANES: usize = 4;
+/// How many things are worked on at once, over all push services.
+const AT_ONCE: usize = 32;
 /// How long work can stay unseen when every wake-up was lost.
 const POLL: Duration = Duration::from_secs(1);
 /// A job that fails this often is given up and kept for a look.
@@ -34,12 +39,26 @@ pub struct Worker {
     healthy: Arc<AtomicBool>,
 }
 
+/// Something that was claimed.
+#[derive(Debug)]
+enum Task {
+    Job(Claimed),
+    Shard(Shard, Lane),
+    Retries(Batch, Lane),
+}
+
+/// How a task ended. One that panicked counts as failed; its lease ends by itself.
+fn outcome(done: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
+    done.context("a task did not end by itself").flatten()
+}
+
 impl Worker {
     /// A worker that sends with the application's keys, until the shutdown.
     pub async fn new(app: App, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let sender = Sender::new((*app.vapid).clone(), &app.config.push)?;
+        let sender = Sender::new((*app.vapid).clone(), &app.config.push, app.clock.clone())?;
         let work = Work {
             leases: LeaseClock::new(app.clone()),
+            traffic: Traffic::default(),
             opt_out: app.opt_out_key().await?,
             sender: Arc::new(sender),
             app,
@@ -58,42 +77,60 @@ impl Worker {
         if let Err(error) = self.work.leases.compare().await {
             tracing::warn!(%error, "the database's clock cannot be read");
         }
-        let lanes = TaskTracker::new();
-        for _ in 0..LANES {
-            lanes.spawn(self.clone().lane());
-        }
-        lanes.spawn(self.work.leases.clone().keep_comparing(self.work.shutdown.clone()));
-        lanes.spawn(self.purge_now_and_then());
-        lanes.close();
-        lanes.wait().await;
+        let beside = TaskTracker::new();
+        beside.spawn(self.work.leases.clone().keep_comparing(self.work.shutdown.clone()));
+        beside.spawn(self.clone().purge_now_and_then());
+        beside.close();
+        self.work_until_shutdown().await;
+        beside.wait().await;
     }
 
-    /// Works until nothing is due any more. For tests and for the command line.
-    pub async fn run_until_idle(&self) -> anyhow::Result<()> {
-        while self.step().await? {}
-        Ok(())
-    }
-
-    async fn lane(self) {
-        let shutdown = self.work.shutdown.clone();
+    async fn work_until_shutdown(&self) {
+        let shutdown = &self.work.shutdown;
         let mut committed = self.work.app.db.committed();
+        let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {
-            match self.step().await {
-                Ok(true) => {
-                    self.healthy.store(true, Ordering::Relaxed);
-                    continue;
-                }
-                Ok(false) => self.healthy.store(true, Ordering::Relaxed),
-                Err(error) => {
-                    self.healthy.store(false, Ordering::Relaxed);
-                    tracing::error!(error = format!("{error:#}"), "work failed; trying again");
-                }
-            }
+            let begun = self.begin_all(&mut under_way).await;
+            self.note(begun);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(POLL) => {}
                 _ = committed.changed() => {}
+                Some(done) = under_way.join_next() => self.note(outcome(done)),
             }
+        }
+        while let Some(done) = under_way.join_next().await {
+            self.note(outcome(done));
+        }
+    }
+
+    /// Works until nothing is due any more. For tests and for the command line.
+    pub async fn run_until_idle(&self) -> anyhow::Result<()> {
+        let mut under_way = JoinSet::new();
+        loop {
+            self.begin_all(&mut under_way).await?;
+            match under_way.join_next().await {
+                Some(done) => outcome(done)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Begins everything that is due, as far as there are hands for it.
+    async fn begin_all(&self, under_way: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        while under_way.len() < AT_ONCE {
+            let Some(task) = self.claim().await? else { return Ok(()) };
+            let worker = self.clone();
+            under_way.spawn(async move { worker.perform(task).await });
+        }
+        Ok(())
+    }
+
+    /// Whether the last thing went well; what did not is done again by whoever claims it next.
+    fn note(&self, done: anyhow::Result<()>) {
+        self.healthy.store(done.is_ok(), Ordering::Relaxed);
+        if let Err(error) = done {
+            tracing::error!(error = format!("{error:#}"), "work failed; trying again");
         }
     }
 
@@ -111,17 +148,32 @@ impl Worker {
         }
     }
 
-    /// Does one thing that is due. False when there is nothing.
-    async fn step(&self) -> anyhow::Result<bool> {
-        if let Some(claimed) = self.claim_job().await? {
-            self.run_job(claimed).await?;
-            return Ok(true);
+    /// The next thing to do: jobs first, news before what is tried again.
+    async fn claim(&self) -> anyhow::Result<Option<Task>> {
+        if let Some(job) = self.claim_job().await? {
+            return Ok(Some(Task::Job(job)));
         }
         if let Some(shard) = deliver::claim(&self.work).await? {
-            deliver::run(&self.work, shard).await?;
-            return Ok(true);
+            let lane = self.work.traffic.enter(shard.service_id);
+            return Ok(Some(Task::Shard(shard, lane)));
         }
-        retry_sends::run(&self.work).await
+        let batch = retry_sends::claim(&self.work).await?;
+        Ok(batch.map(|batch| {
+            let lane = self.work.traffic.enter(batch.service_id);
+            Task::Retries(batch, lane)
+        }))
+    }
+
+    async fn perform(&self, task: Task) -> anyhow::Result<()> {
+        let (resting, lane) = match task {
+            Task::Job(job) => return Ok(self.run_job(job).await?),
+            Task::Shard(shard, lane) => (deliver::run(&self.work, shard).await?, lane),
+            Task::Retries(batch, lane) => (retry_sends::run(&self.work, batch).await?, lane),
+        };
+        if let Some(resting) = resting {
+            lane.rest(resting);
+        }
+        Ok(())
     }
 
     async fn claim_job(&self) -> Result<Option<Claimed>, sea_orm::DbErr> {

@@ -11,13 +11,17 @@ use uuid::Uuid;
 
 use super::entities::alert_dead_letter as dead_letter;
 use super::entities::alert_retry::{ActiveModel, COLUMN, Column, Entity};
+use super::push_subscription;
 use crate::domain::clock::Timestamp;
+use crate::domain::push_subscription::Recipient;
 
 /// A subscription that an alert has to be tried again for, or was given up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// The subscription.
     pub push_subscription_id: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
     /// How often it was tried.
     pub attempts: i32,
     /// The status code of the last answer.
@@ -26,8 +30,14 @@ pub struct Retry {
 
 impl Retry {
     /// Somebody whose first message has yet to be sent.
-    pub fn untried(push_subscription_id: i64) -> Self {
-        Self { push_subscription_id, attempts: 0, last_status: None }
+    pub fn untried(to: &Recipient) -> Self {
+        Self { attempts: 0, last_status: None, ..Self::tried(to) }
+    }
+
+    /// Somebody whose first message was sent, and answered by nothing that says more.
+    pub fn tried(to: &Recipient) -> Self {
+        let Recipient { id, service_id, .. } = *to;
+        Self { push_subscription_id: id, service_id, attempts: 1, last_status: None }
     }
 }
 
@@ -36,6 +46,8 @@ impl Retry {
 pub struct Batch {
     /// The alert.
     pub alert_id: Uuid,
+    /// The push service, of all of them.
+    pub service_id: i32,
     /// Nobody else's.
     pub claim: i64,
     /// What is to be tried again.
@@ -58,22 +70,28 @@ pub async fn insert_all(
         last_status: Set(retry.last_status.map(i32::from)),
         due_at: Set(due_at),
         claim: Set(0),
+        service_id: Set(retry.service_id),
     });
     Entity::insert_many(rows).exec_without_returning(connection).await?;
     Ok(())
 }
 
-/// Claims retries of one alert that are due, by making them due again only after the lease.
+/// Claims retries that are due, of one alert and of one push service but the given ones, by making
+/// them due again only after the lease.
 pub async fn claim(
     connection: &impl ConnectionTrait,
     (now, until): (Timestamp, Timestamp),
     claim: i64,
-    limit: u64,
+    (limit, except): (u64, &[i32]),
 ) -> Result<Option<Batch>, DbErr> {
-    let first = Entity::find().filter(COLUMN.due_at.lte(now)).order_by_asc(COLUMN.due_at);
+    let first = Entity::find()
+        .filter(COLUMN.due_at.lte(now))
+        .filter(COLUMN.service_id.is_not_in(except.iter().copied()))
+        .order_by_asc(COLUMN.due_at);
     let Some(first) = first.one(connection).await? else { return Ok(None) };
     let due = Entity::find()
         .filter(COLUMN.alert_id.eq(first.alert_id))
+        .filter(COLUMN.service_id.eq(first.service_id))
         .filter(COLUMN.due_at.lte(now))
         .order_by_asc(COLUMN.due_at)
         .limit(limit)
@@ -83,6 +101,7 @@ pub async fn claim(
         .into_iter()
         .map(|row| Retry {
             push_subscription_id: row.push_subscription_id,
+            service_id: row.service_id,
             attempts: row.attempts,
             last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
         })
@@ -94,7 +113,8 @@ pub async fn claim(
         .filter(COLUMN.push_subscription_id.is_in(retries.iter().map(|r| r.push_subscription_id)))
         .exec(connection)
         .await?;
-    Ok(Some(Batch { alert_id: first.alert_id, claim, retries }))
+    let (alert_id, service_id) = (first.alert_id, first.service_id);
+    Ok(Some(Batch { alert_id, service_id, claim, retries }))
 }
 
 /// Keeps a batch for longer. False when nothing of it is left to its holder.
@@ -175,9 +195,12 @@ pub async fn revive(
     let dead = dead_letter::Entity::find().filter(of).lock_exclusive().all(connection).await?;
     let count = i64::try_from(dead.len()).unwrap_or(i64::MAX);
     for chunk in dead.chunks(1_000) {
+        let ids: Vec<i64> = chunk.iter().map(|row| row.push_subscription_id).collect();
+        let services = push_subscription::services_of(connection, &ids).await?;
         let retries = chunk.iter().map(|row| {
             let retry = Retry {
                 push_subscription_id: row.push_subscription_id,
+                service_id: services.get(&row.push_subscription_id).copied().unwrap_or_default(),
                 attempts: 0,
                 last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
             };

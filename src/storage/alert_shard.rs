@@ -20,6 +20,8 @@ pub struct Shard {
     pub number: i32,
     /// Which round of the alert.
     pub round: i32,
+    /// Whose subscriptions.
+    pub service_id: i32,
     /// The last subscription that was dealt with.
     pub cursor: i64,
     /// The last subscription of the shard.
@@ -30,18 +32,18 @@ pub struct Shard {
     pub fence: i64,
 }
 
-/// Adds the shards of a round, ranges (after, last].
+/// Adds the shards of a round: push services, each with a range (after, last].
 pub async fn insert_all(
     connection: &impl ConnectionTrait,
     (alert_id, round, priority): (Uuid, i32, i16),
-    ranges: &[(i64, i64)],
+    ranges: &[(i32, (i64, i64))],
 ) -> Result<(), DbErr> {
     let first = next_numbers(connection, alert_id, ranges.len()).await?;
     let rows: Vec<_> = (first..)
         .zip(ranges)
-        .map(|(number, (after, last))| ActiveModel {
+        .map(|(number, (service_id, range))| ActiveModel {
             priority: Set(priority),
-            ..row(alert_id, number, round, (*after, *last))
+            ..row((alert_id, number), round, *service_id, *range)
         })
         .collect();
     for chunk in rows.chunks(1_000) {
@@ -59,6 +61,7 @@ pub async fn insert_wave(
     let there = Entity::find()
         .filter(COLUMN.alert_id.eq(shard.alert_id))
         .filter(COLUMN.round.eq(shard.round))
+        .filter(COLUMN.service_id.eq(shard.service_id))
         .filter(COLUMN.last_id.eq(shard.last_id))
         .filter(COLUMN.due_at.eq(due_at));
     if there.one(connection).await?.is_some() {
@@ -66,7 +69,7 @@ pub async fn insert_wave(
     }
     let number = next_numbers(connection, shard.alert_id, 1).await?;
     let range = (shard.cursor, shard.last_id);
-    let wave = row(shard.alert_id, number, shard.round, range);
+    let wave = row((shard.alert_id, number), shard.round, shard.service_id, range);
     let wave = ActiveModel { due_at: Set(Some(due_at)), ..wave };
     Entity::insert(wave).exec_without_returning(connection).await?;
     Ok(())
@@ -88,7 +91,12 @@ async fn next_numbers(
     Ok(taken.first().map_or(0, |alert| alert.waves - count))
 }
 
-fn row(alert_id: Uuid, number: i32, round: i32, (cursor, last): (i64, i64)) -> ActiveModel {
+fn row(
+    (alert_id, number): (Uuid, i32),
+    round: i32,
+    service_id: i32,
+    (cursor, last): (i64, i64),
+) -> ActiveModel {
     ActiveModel {
         alert_id: Set(alert_id),
         number: Set(number),
@@ -100,18 +108,22 @@ fn row(alert_id: Uuid, number: i32, round: i32, (cursor, last): (i64, i64)) -> A
         finished_at: Set(None),
         due_at: Set(None),
         priority: Set(1),
+        service_id: Set(service_id),
     }
 }
 
-/// Claims an open shard that is due and that nobody holds: of the most urgent alerts, the oldest's.
+/// Claims an open shard that is due and that nobody holds, of any push service but the given ones: of
+/// the most urgent alerts, the oldest's.
 ///
 /// Two statements: a subquery that locks may be run again for each row of an update around it.
 pub async fn claim(
     connection: &impl ConnectionTrait,
     due: Timestamp,
     (now, until): (Timestamp, Timestamp),
+    except: &[i32],
 ) -> Result<Option<Shard>, DbErr> {
     let free = Entity::find()
+        .filter(COLUMN.service_id.is_not_in(except.iter().copied()))
         .filter(COLUMN.finished_at.is_null())
         .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
         .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
@@ -143,14 +155,17 @@ pub async fn extend_lease(
     Ok(held.rows_affected == 1)
 }
 
-/// Moves a shard's cursor behind a page that was dealt with. False when somebody else has the shard.
+/// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer. False
+/// when somebody else has it.
 pub async fn advance(
     connection: &impl ConnectionTrait,
     shard: &Shard,
     cursor: i64,
-    now: Timestamp,
+    (now, until): (Timestamp, Timestamp),
 ) -> Result<bool, DbErr> {
-    let mut update = Entity::update_many().col_expr(Column::Cursor, cursor.into());
+    let mut update = Entity::update_many()
+        .col_expr(Column::Cursor, cursor.into())
+        .col_expr(Column::LeasedUntil, Some(until).into());
     if cursor >= shard.last_id {
         update = update.col_expr(Column::FinishedAt, Some(now).into());
     }
@@ -201,6 +216,7 @@ fn shard(row: Model) -> Shard {
         alert_id: row.alert_id,
         number: row.number,
         round: row.round,
+        service_id: row.service_id,
         cursor: row.cursor,
         last_id: row.last_id,
         due_at: row.due_at,

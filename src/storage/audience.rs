@@ -26,6 +26,8 @@ pub type Candidate = (Recipient, Reader);
 /// Which part of an audience is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
+    /// Those of this push service.
+    pub service_id: i32,
     /// What the alert is about.
     pub subject: &'a Subject,
     /// Those alone who have quiet hours.
@@ -53,7 +55,10 @@ pub async fn page(
     (after, last): (i64, i64),
     limit: u64,
 ) -> Result<Page, DbErr> {
-    let mut find = concerned(part.subject, (after, last)).order_by_asc(COLUMN.id).limit(limit);
+    let mut find = concerned(part.subject, (after, last))
+        .filter(COLUMN.service_id.eq(part.service_id))
+        .order_by_asc(COLUMN.id)
+        .limit(limit);
     if part.quiet_only {
         find = find.filter(COLUMN.quiet_from.is_not_null());
     }
@@ -79,8 +84,19 @@ pub struct Size {
     pub exact: bool,
 }
 
+/// How many subscriptions of a push service with ids after one and up to another an alert concerns.
+pub async fn count_of(
+    connection: &impl ConnectionTrait,
+    subject: &Subject,
+    service_id: i32,
+    range: (i64, i64),
+) -> Result<u64, DbErr> {
+    let of = concerned(subject, range).filter(COLUMN.service_id.eq(service_id));
+    of.count(connection).await
+}
+
 /// How many subscriptions with ids after one and up to another an alert concerns.
-pub async fn count(
+async fn count(
     connection: &impl ConnectionTrait,
     subject: &Subject,
     range: (i64, i64),
@@ -109,8 +125,20 @@ pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Resul
     Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
 }
 
+/// The smallest and the largest id that a push service has; `None` without subscriptions.
+pub async fn span_of(
+    connection: &impl ConnectionTrait,
+    service_id: i32,
+) -> Result<Option<(i64, i64)>, DbErr> {
+    let of = || Entity::find().select_only().column(Column::Id);
+    let id = || of().filter(COLUMN.service_id.eq(service_id));
+    let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
+    let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;
+    Ok(first.zip(last))
+}
+
 /// The smallest and the largest id there are; `None` without subscriptions.
-pub async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
     let id = || Entity::find().select_only().column(Column::Id);
     let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
     let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;

@@ -18,6 +18,7 @@ pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod push_service;
 pub mod push_subscription;
 pub mod session;
 pub mod setting;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::audience::chosen;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Column, Entity, Model};
 use super::entities::{push_subscription_category as category, push_subscription_tag as tag};
-use super::unreadable;
+use super::{push_service, unreadable};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient};
@@ -23,6 +23,8 @@ use crate::domain::quiet_hours::QuietHours;
 pub struct Browser {
     /// The address at its push service.
     pub endpoint: Endpoint,
+    /// The push service's name: see [`Endpoint::group`].
+    pub service: String,
     /// Its keys.
     pub keys: PushKeys,
 }
@@ -32,6 +34,8 @@ pub struct Browser {
 pub struct Stored {
     /// Its id.
     pub id: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
     /// The browser's keys.
     pub keys: PushKeys,
     /// SHA-256 of the token that may change it.
@@ -84,7 +88,7 @@ pub async fn insert(
         generation: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
-        ..with_choice(with_browser(<ActiveModel as Default>::default(), browser), topics, manners)?
+        ..with_choice(with_browser(connection, browser).await?, topics, manners)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::EndpointHash]);
     let TryInsertResult::Inserted(inserted) = insert.exec(connection).await? else {
@@ -104,9 +108,9 @@ pub async fn move_to(
     let row = ActiveModel {
         id: Set(old.id),
         updated_at: Set(now),
-        ..<ActiveModel as Default>::default()
+        ..with_browser(connection, browser).await?
     };
-    with_browser(row, browser).update(connection).await?;
+    row.update(connection).await?;
     if browser.keys != old.keys {
         Entity::update_many()
             .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
@@ -190,6 +194,19 @@ pub async fn edition_of(connection: &impl ConnectionTrait, id: i64) -> Result<Op
     find.into_tuple().one(connection).await
 }
 
+/// Which push services these subscriptions belong to.
+pub async fn services_of(
+    connection: &impl ConnectionTrait,
+    ids: &[i64],
+) -> Result<HashMap<i64, i32>, DbErr> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::ServiceId])
+        .filter(COLUMN.id.is_in(ids.iter().copied()));
+    let found: Vec<(i64, i32)> = find.into_tuple().all(connection).await?;
+    Ok(found.into_iter().collect())
+}
+
 /// Locks the subscriptions with these ids until the transaction ends, in order, so that two alerts
 /// never wait for each other; those that are still there, each with its generation.
 pub async fn lock(
@@ -218,14 +235,18 @@ pub async fn delete(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<()
     Ok(())
 }
 
-fn with_browser(row: ActiveModel, browser: &Browser) -> ActiveModel {
-    ActiveModel {
+async fn with_browser(
+    connection: &impl ConnectionTrait,
+    browser: &Browser,
+) -> Result<ActiveModel, DbErr> {
+    Ok(ActiveModel {
+        service_id: Set(push_service::id_of(connection, &browser.service).await?),
         endpoint_hash: Set(browser.endpoint.hash().to_vec()),
         endpoint: Set(browser.endpoint.url().to_string()),
         p256dh: Set(browser.keys.p256dh.to_vec()),
         auth: Set(browser.keys.auth.to_vec()),
-        ..row
-    }
+        ..<ActiveModel as Default>::default()
+    })
 }
 
 fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<ActiveModel, DbErr> {
@@ -255,6 +276,7 @@ async fn stored(
         topics: topics(&row, categories, tags),
         manners: manners(&row)?,
         id: row.id,
+        service_id: row.service_id,
         keys: keys(row.p256dh, row.auth)?,
         token_hash: row.token_hash,
         created_at: row.created_at,
@@ -299,6 +321,7 @@ pub(super) fn recipient(row: Model) -> Result<Recipient, DbErr> {
     Ok(Recipient {
         id: row.id,
         generation: row.generation,
+        service_id: row.service_id,
         edition_id: row.edition_id,
         endpoint,
         keys: keys(row.p256dh, row.auth)?,

@@ -50,9 +50,10 @@ async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> V
         let endpoint = Endpoint::parse(&browser.endpoint, &rules).unwrap();
         let (p256dh, auth) = browser.raw_keys();
         let keys = PushKeys { p256dh, auth };
+        let service = endpoint.group(&rules);
         let choice = (&topics, &Manners::default());
         let (tx, at) =
-            (change.transaction(), storage::push_subscription::Browser { endpoint, keys });
+            (change.transaction(), storage::push_subscription::Browser { endpoint, service, keys });
         storage::push_subscription::insert(tx, &at, choice, secret, app.now()).await.unwrap();
         browsers.push(browser);
     }

@@ -14,6 +14,7 @@ pub struct Model {
     pub last_status: Option<i32>,
     pub due_at: DateTimeUtc,
     pub claim: i64,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

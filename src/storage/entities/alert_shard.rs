@@ -18,6 +18,7 @@ pub struct Model {
     pub round: i32,
     pub due_at: Option<DateTimeUtc>,
     pub priority: i16,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

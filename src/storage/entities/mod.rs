@@ -19,6 +19,7 @@ pub mod edition;
 pub mod event;
 pub mod import_key;
 pub mod job;
+pub mod push_service;
 pub mod push_subscription;
 pub mod push_subscription_category;
 pub mod push_subscription_tag;

@@ -27,6 +27,7 @@ pub struct Model {
     pub sealed: Option<Vec<u8>>,
     pub key_id: i32,
     pub vapid_key_id: i32,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
