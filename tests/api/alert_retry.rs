@@ -1,5 +1,8 @@
 //! What push services answer besides 201: who goes, who is tried again, and until when.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use khabar::storage;
 use sea_orm::ConnectionTrait;
@@ -260,4 +263,35 @@ async fn what_always_fails_is_given_up_when_it_stops_being_news() {
     let tries = push.statuses(&browser).len();
     assert!((24..50).contains(&tries), "patient, but not pushy: {tries}");
     assert_eq!(subscriptions(&newsroom).await, 1);
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_holds_up_no_other() {
+    let (newsroom, hangs) = Newsroom::with_push().await;
+    let app = &newsroom.test.app;
+    let works = PushService::start(app.vapid.public_key(), Arc::clone(&app.clock)).await;
+    hangs.otherwise(Some(Behaviour::Hold(201)));
+    for number in 0..6 {
+        newsroom.test.opt_in(&hangs.browser(&format!("slow{number}")), json!({})).await;
+    }
+    let mut readers = Vec::new();
+    for number in 0..6 {
+        readers.push(works.browser(&format!("reader{number}")));
+        newsroom.test.opt_in(&readers[number], json!({})).await;
+    }
+    let id = alert(&newsroom, "خبر").await;
+    let worker = newsroom.test.worker().await;
+    let working = tokio::spawn(async move { worker.run_until_idle().await });
+    for _ in 0..200 {
+        if readers.iter().all(|reader| works.received(reader).len() == 1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(readers.iter().all(|reader| works.received(reader).len() == 1));
+    assert_eq!(progress(&newsroom, &id).await.split(' ').next(), Some("SENDING"));
+    hangs.otherwise(None);
+    (0..6).for_each(|_| hangs.release());
+    working.await.unwrap().unwrap();
+    assert_eq!(progress(&newsroom, &id).await, "DONE 12/0/0");
 }
