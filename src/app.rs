@@ -4,15 +4,19 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::clicks::Clicks;
 use crate::config::Config;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
+use crate::domain::opt_out::OptOutKey;
 use crate::keys;
 use crate::passwords::Passwords;
 use crate::push::vapid::VapidKeys;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database, migrate};
+use crate::storage::{Change, Database, migrate, setting};
 use crate::weather::Weather;
 
 /// The application. Cloning it is cheap; clones are the same application.
@@ -30,6 +34,8 @@ pub struct App {
     pub weather: Arc<Weather>,
     /// The keys that identify this newsroom to push services.
     pub vapid: Arc<VapidKeys>,
+    /// How often stories were opened from alerts.
+    pub clicks: Arc<Clicks>,
     /// How often strangers may try.
     pub limits: Arc<RateLimits>,
 }
@@ -49,12 +55,26 @@ impl App {
         Ok(Self {
             db: Database::open(&config.database_url, config.database_connections).await?,
             passwords: Passwords::new(&*clock)?,
+            clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             weather: Arc::new(Weather::new(&config.weather)?),
             vapid: Arc::new(keys::load_or_generate(&config.data_dir, &*clock)?),
             config: Arc::new(config),
             clock,
         })
+    }
+
+    /// What signs opt-out links: made once, and kept in the database, so that every machine honours
+    /// the links of every other.
+    pub async fn opt_out_key(&self) -> anyhow::Result<OptOutKey> {
+        let made = URL_SAFE_NO_PAD.encode(self.clock.new_secret());
+        let change = self.begin().await?;
+        let kept = setting::get_or_insert(change.transaction(), "opt_out_key", &made).await?;
+        change.commit().await?;
+        let secret = URL_SAFE_NO_PAD.decode(kept).context("the key of opt-out links is damaged")?;
+        let secret = secret.try_into();
+        let secret = secret.map_err(|_| anyhow!("the key of opt-out links has a wrong length"))?;
+        Ok(OptOutKey::new(secret))
     }
 
     /// Brings the database's schema up to date.

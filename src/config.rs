@@ -72,10 +72,16 @@ pub struct PushConfig {
     pub subject: String,
     /// How long a push service keeps an alert for a browser that is away.
     pub ttl: Duration,
-    /// Requests under way at once to one push service.
+    /// Requests under way at once to one push service, at most.
     pub concurrency: u32,
+    /// Requests a second to one push service, at most.
+    pub per_second: u32,
+    /// Certificates of authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// Hosts of push services besides the well-known ones.
     pub extra_hosts: Vec<String>,
+    /// Whether breaking news alerts readers when it is published, without being told to.
+    pub breaking_alerts: bool,
     /// Lets endpoints be `http` on this machine. For tests only.
     pub allow_loopback: bool,
 }
@@ -153,8 +159,11 @@ impl Config {
                 ),
                 ttl: settings
                     .take("push.ttl_hours", hours(24), |v| number(v, 1, 24 * 28).map(hours)),
-                concurrency: settings.take("push.concurrency", 64, |v| number(v, 1, 1_000)),
+                concurrency: settings.take("push.concurrency", 256, |v| number(v, 1, 10_000)),
+                per_second: settings.take("push.per_second", 20_000, |v| number(v, 1, 10_000_000)),
+                ca_file: settings.take("push.ca_file", None, |v| path(v).map(Some)),
                 extra_hosts: settings.take("push.extra_hosts", Vec::new(), hosts),
+                breaking_alerts: settings.take("push.breaking_alerts", false, switch),
                 allow_loopback: settings.take("push.allow_loopback", false, switch),
             },
         }

@@ -196,6 +196,7 @@ async fn create_editions(app: &App) -> anyhow::Result<HashMap<String, Edition>> 
                 latitude: edition.latitude,
                 longitude: edition.longitude,
             }),
+            alerts_per_day: None,
         };
         let edition = create_edition(app, &Viewer::System, input).await.map_err(told)?;
         created.insert(edition.locale.clone(), edition);

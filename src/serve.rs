@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::actions::count_clicks::count_clicks;
 use crate::actions::create_user::{FIRST_ADMIN, create_first_admin};
 use crate::app::App;
 use crate::config::{Config, local_address};
@@ -40,7 +41,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let draining = end_on_signal();
     let tail = Tail::open(&app.db).await?;
-    let worker = Worker::new(app.clone())?;
+    let worker = Worker::new(app.clone(), draining.clone()).await?;
     let edge = Edge {
         schema: graphql::build(&app, tail.live()),
         metrics: metrics.clone(),
@@ -53,7 +54,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let background = TaskTracker::new();
     background.spawn(tail.run(draining.clone()));
-    background.spawn(worker.run(draining.clone()));
+    background.spawn(worker.run());
+    background.spawn(write_clicks(app.clone(), draining.clone()));
     background.spawn(tidy(app.clone(), metrics, draining.clone()));
     background.close();
     let under_way = edge.under_way.clone();
@@ -71,8 +73,8 @@ pub async fn work(config: Config) -> anyhow::Result<()> {
     app.migrate().await?;
     let draining = end_on_signal();
     tracing::info!("working");
-    let worker = Worker::new(app.clone())?;
-    end(app, worker.run(draining.clone()), &draining).await
+    let worker = Worker::new(app.clone(), draining.clone()).await?;
+    end(app, worker.run(), &draining).await
 }
 
 /// Runs until everything has ended by itself, or its time is over once the server drains; then
@@ -141,6 +143,23 @@ async fn tidy(app: App, metrics: PrometheusHandle, draining: CancellationToken) 
                 app.limits.forget_quiet();
                 metrics.run_upkeep();
             }
+        }
+    }
+}
+
+/// Writes clicks down every second, and once more at the end.
+async fn write_clicks(app: App, draining: CancellationToken) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        let over = tokio::select! {
+            () = draining.cancelled() => true,
+            _ = every.tick() => false,
+        };
+        if let Err(error) = count_clicks(&app).await {
+            tracing::warn!(%error, "clicks cannot be written down; trying again");
+        }
+        if over {
+            return;
         }
     }
 }

@@ -23,6 +23,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("live", vec!["domain", "storage"]),
         ("weather", vec!["domain", "config"]),
         ("passwords", vec!["domain"]),
+        ("clicks", vec![]),
         ("rate_limit", vec!["config"]),
         ("config", vec![]),
         ("telemetry", vec!["config"]),

@@ -23,6 +23,7 @@ async fn fill(db: &Database) {
         direction: Direction::Rtl,
         time_zone: chrono_tz::Asia::Baghdad,
         place: None,
+        alerts_per_day: None,
     };
     edition::insert(db.connection(), &edition, "2024-11-23T04:39:00Z".parse().unwrap())
         .await

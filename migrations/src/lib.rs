@@ -9,6 +9,7 @@ mod m20261124_000002_people;
 mod m20261124_000003_conversation;
 mod m20261124_000004_outbox;
 mod m20261124_000005_alerts;
+mod m20261124_000007_audience;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_conversation::Migration),
             Box::new(m20261124_000004_outbox::Migration),
             Box::new(m20261124_000005_alerts::Migration),
+            Box::new(m20261124_000007_audience::Migration),
         ]
     }
 }
@@ -64,6 +66,30 @@ fn index(
 async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&'static str]) -> Result<(), DbErr> {
     for table in tables {
         manager.drop_table(Table::drop().table(*table).to_owned()).await?;
+    }
+    Ok(())
+}
+
+/// Adds columns one by one: SQLite adds no two in a statement.
+async fn add_columns(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    columns: Vec<ColumnDef>,
+) -> Result<(), DbErr> {
+    for column in columns {
+        manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn drop_columns(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    columns: &[impl AsRef<str>],
+) -> Result<(), DbErr> {
+    for column in columns {
+        let column = Alias::new(column.as_ref());
+        manager.alter_table(Table::alter().table(table).drop_column(column).to_owned()).await?;
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ use crate::storage;
 
 /// Characters of an edition's name and of its place's.
 const MAX_NAME: usize = 80;
+/// Alerts that an edition can allow its readers in a day.
+const MAX_ALERTS: u16 = 1_000;
 
 /// What the edition is to be.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Input {
     pub time_zone: String,
     /// Where it is at home.
     pub place: Option<Place>,
+    /// How many alerts a day its readers get at most.
+    pub alerts_per_day: Option<i32>,
 }
 
 /// Why an edition was not added.
@@ -74,6 +78,11 @@ fn parse(app: &App, input: Input) -> Result<Edition, Failure<Code>> {
         Some(place) => faults.take(parse_place(place)).map(Some),
         None => Some(None),
     };
+    let most = |cap: i32| u16::try_from(cap).ok().filter(|cap| (1..=MAX_ALERTS).contains(cap));
+    let alerts_per_day = input.alerts_per_day.and_then(|cap| {
+        let message = format!("must lie between 1 and {MAX_ALERTS}");
+        faults.take(most(cap).ok_or_else(|| Rejection::invalid("alertsPerDay", message)))
+    });
     faults.check()?;
     let (Some(locale), Some(name), Some(time_zone), Some(place)) = (locale, name, time_zone, place)
     else {
@@ -86,6 +95,7 @@ fn parse(app: &App, input: Input) -> Result<Edition, Failure<Code>> {
         direction: input.direction,
         time_zone,
         place,
+        alerts_per_day,
     })
 }
 

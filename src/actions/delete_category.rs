@@ -101,6 +101,7 @@ async fn replace(
     }
     storage::category::move_articles(tx, id, replacement).await?;
     storage::category::move_readers(tx, id, replacement).await?;
+    storage::alert::move_category(tx, id, replacement).await?;
     for name in storage::category::names(tx, &[id]).await? {
         slug_redirect::put(tx, Noun::Category, (name.edition_id, &name.slug), replacement, now)
             .await?;

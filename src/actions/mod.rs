@@ -1,7 +1,12 @@
 //! What the newsroom does: one file a verb. Each checks who may, parses its input collecting every
 //! fault, and makes the change with all that follows from it in one transaction.
 
+pub mod alert_input;
+pub mod cancel_alert;
 pub mod choose_edition;
+pub mod choose_topics;
+pub mod count_clicks;
+pub mod create_alert;
 pub mod create_article;
 pub mod create_category;
 pub mod create_comment;
@@ -15,14 +20,19 @@ pub mod import_category;
 pub mod import_story;
 pub mod moderate_comment;
 pub mod move_category;
+pub mod opt_out;
 pub mod publish_article;
 pub mod queue_alert;
+pub mod replay_alert;
 pub mod sign_in;
 pub mod sign_out;
 mod slugs;
+pub mod test_alert;
 pub mod unpublish_article;
+pub mod update_alert;
 pub mod update_article;
 pub mod update_category;
+pub mod update_push_subscription;
 
 /// Takes the faults of typed fields into an action's own code.
 macro_rules! takes_field_codes {

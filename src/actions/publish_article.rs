@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::queue_alert::{self, queue_alert};
+use super::alert_input::{self, AlertCodes};
+use super::queue_alert::{QueueCodes, queue_alert};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::alert::Alert;
@@ -19,7 +20,7 @@ pub struct Input {
     /// The version that was read; refused when somebody has changed the article since.
     pub lock_version: Option<i32>,
     /// Readers who opted in are told, if this is given.
-    pub alert: Option<queue_alert::Input>,
+    pub alert: Option<alert_input::Input>,
 }
 
 /// What was published.
@@ -46,8 +47,20 @@ pub enum Code {
     WrongState,
     /// Somebody has changed the article in the meantime.
     Stale,
+    /// There is no edition of the locale that an alert names.
+    EditionNotFound,
+    /// Readers have been alerted of the article.
+    AlertExists,
 }
 takes_field_codes!(Code);
+
+impl AlertCodes for Code {
+    const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
+}
+
+impl QueueCodes for Code {
+    const ALERT_EXISTS: Self = Self::AlertExists;
+}
 
 /// Makes the latest revision what readers see.
 ///
@@ -87,8 +100,11 @@ pub async fn publish_article(
             category_path,
         });
     }
-    let alert = match input.alert {
-        Some(alert) => Some(queue_alert(app, &mut change, viewer, &shown, alert).await?),
+    let by_itself = app.config.push.breaking_alerts && shown.breaking && !announced;
+    let alert = match input.alert.or(by_itself.then(alert_input::Input::default)) {
+        Some(alert) => {
+            Some(queue_alert(app, &mut change, viewer, (&shown, "alert"), &alert).await?)
+        }
         None => None,
     };
     change.commit().await?;

@@ -2,66 +2,89 @@
 
 use chrono::TimeDelta;
 
+use super::alert_input::{AlertCodes, Input};
 use crate::app::App;
-use crate::domain::alert::{Alert, AlertState, MAX_BODY, MAX_TITLE, Urgency};
+use crate::domain::alert::{Alert, AlertState, Counts, MAX_BODY, MAX_TITLE, Urgency, Words};
 use crate::domain::article::Article;
-use crate::domain::failure::{Failure, Faults, FieldCode};
+use crate::domain::failure::{Failure, Rejection};
 use crate::domain::job::Job;
 use crate::domain::text;
 use crate::domain::viewer::Viewer;
 use crate::storage::{self, Change};
 
-/// What readers are to be told; what is absent comes from the story.
-#[derive(Debug, Clone, Default)]
-pub struct Input {
-    /// The headline when absent.
-    pub title: Option<String>,
-    /// The sub-headline, or else the excerpt, when absent.
-    pub body: Option<String>,
-    /// High for breaking news and normal for the rest when absent.
-    pub urgency: Option<Urgency>,
+/// What can be wrong with a new alert.
+pub(super) trait QueueCodes: AlertCodes {
+    /// Readers have been alerted of the story.
+    const ALERT_EXISTS: Self;
 }
 
-/// Writes the alert of a story and the job that plans it into the caller's change.
+/// Writes the alert of a story and the job that plans it into the caller's change. The faults of
+/// the input lie below the field `at`.
 ///
-/// Its faults lie at `alert.title` and `alert.body`.
-pub(super) async fn queue_alert<C: From<FieldCode>>(
+/// A second alert of one story must be asked for by name: a click that came twice is none.
+pub(super) async fn queue_alert<C: QueueCodes>(
     app: &App,
     change: &mut Change,
     viewer: &Viewer,
-    article: &Article,
-    input: Input,
+    (article, at): (&Article, &str),
+    input: &Input,
 ) -> Result<Alert, Failure<C>> {
+    let earlier = storage::alert::latest_of_article(change.transaction(), article.id).await?;
+    if let Some(earlier) = earlier.filter(|_| !input.again) {
+        let message = format!(
+            "readers were alerted of this story at {}; correct that alert by alertUpdate, or say again: true",
+            earlier.created_at.format("%Y-%m-%dT%H:%M:%SZ")
+        );
+        return Err(Rejection::at(at, C::ALERT_EXISTS, message).into());
+    }
+    let plain = of_story(app, article)?;
+    let tags = storage::tag::of_articles(change.transaction(), &[article.id]).await?;
+    let plain = Alert { tags: tags.into_iter().map(|(_, tag)| tag.id).collect(), ..plain };
+    let lasts = plain.expires_at - plain.created_at;
+    let alert = input.over(app, change.transaction(), plain, at).await?;
+    let alert = match alert.scheduled_at {
+        Some(scheduled_at) => {
+            Alert { state: AlertState::Scheduled, expires_at: scheduled_at + lasts, ..alert }
+        }
+        None => alert,
+    };
+    storage::alert::insert(change.transaction(), &alert, viewer.user_id()).await?;
+    let job = Job::PlanAlert { alert_id: alert.id };
+    change.enqueue_at(job, alert.scheduled_at.unwrap_or(app.now()));
+    Ok(alert)
+}
+
+/// The alert that a story makes when nobody says otherwise.
+pub(super) fn of_story<C>(app: &App, article: &Article) -> Result<Alert, Failure<C>> {
     let told = article.text.subheadline.as_ref().unwrap_or(&article.text.excerpt);
-    let mut faults = Faults::default();
-    let title = match &input.title {
-        Some(title) => faults.text("alert.title", text::line(title, MAX_TITLE)),
-        None => Some(text::shorten(&article.text.headline, MAX_TITLE)),
-    };
-    let body = match &input.body {
-        Some(body) => faults.text("alert.body", text::optional_line(Some(body), MAX_BODY)),
-        None => Some(Some(text::shorten(told, MAX_BODY))),
-    };
-    faults.check()?;
     let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
-    let usual = if article.breaking { Urgency::High } else { Urgency::Normal };
-    let alert = Alert {
+    let image = article.text.image.as_ref().map(|image| image.url.clone());
+    Ok(Alert {
         id: app.clock.new_id(),
         article_id: article.id,
         edition_id: article.edition_id,
         category_id: article.category_id,
+        tags: Vec::new(),
         breaking: article.breaking,
-        title: title.unwrap_or_default(),
-        body: body.flatten().unwrap_or_default(),
+        words: Words {
+            title: text::shorten(&article.text.headline, MAX_TITLE),
+            body: text::shorten(told, MAX_BODY),
+        },
+        translations: Vec::new(),
+        image: image.filter(|url| url.starts_with("https:")),
+        actions: Vec::new(),
+        urgency: if article.breaking { Urgency::High } else { Urgency::Normal },
         state: AlertState::Queued,
-        urgency: input.urgency.unwrap_or(usual),
-        accepted: 0,
-        gone: 0,
-        failed: 0,
+        test: false,
+        round: 1,
+        audience: 0,
+        counts: Counts::default(),
+        clicked: 0,
         created_at: app.now(),
+        scheduled_at: None,
+        started_at: None,
+        round_started_at: None,
         expires_at: app.now() + lasts,
-    };
-    storage::alert::insert(change.transaction(), &alert, viewer.user_id()).await?;
-    change.enqueue(Job::PlanAlert { alert_id: alert.id });
-    Ok(alert)
+        finished_at: None,
+    })
 }

@@ -18,7 +18,8 @@ pub enum Code {
     WrongState,
 }
 
-/// Hides an article from readers. Its text, comments and slug are kept for when it comes back.
+/// Hides an article from readers, and calls its alerts back. Its text, comments and slug are kept
+/// for when it comes back.
 pub async fn unpublish_article(
     app: &App,
     viewer: &Viewer,
@@ -40,6 +41,9 @@ pub async fn unpublish_article(
     article.state = ArticleState::Unpublished;
     article.updated_at = app.now();
     storage::article_write::update(tx, &article, None).await?;
+    for alert in storage::alert::open_of_article(tx, id).await? {
+        storage::alert::call_back(tx, alert.id, app.now()).await?;
+    }
     let hidden = storage::article::by_id(tx, id, Visibility::Everything).await?;
     change.commit().await?;
     hidden.ok_or(Failure::NotFound)

@@ -1,48 +1,59 @@
 //! Alerts: the decision to notify readers of one story, and the words that reach their screens.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::audience::Subject;
 use super::clock::Timestamp;
-use super::edition::Direction;
-use super::text;
 
 /// Characters (grapheme clusters) of an alert's title.
 pub const MAX_TITLE: usize = 200;
 /// Characters of an alert's body.
 pub const MAX_BODY: usize = 500;
-/// Bytes of a payload before it is sealed (RFC 8291 §4).
-pub const MAX_PAYLOAD: usize = 3_993;
-/// Bytes of a payload for a push service that finds the first one too large.
-pub const SHORT_PAYLOAD: usize = 1_500;
+/// Actions that an alert may offer: browsers show two, and one opts out.
+pub const MAX_ACTIONS: usize = 1;
+/// Characters of an action's title.
+pub const MAX_ACTION: usize = 40;
 
 /// How far the delivery of an alert has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AlertState {
+    /// Decided for later.
+    Scheduled,
     /// Decided; its audience is not divided into shards yet.
     Queued,
     /// On its way.
     Sending,
     /// Every subscription has been dealt with.
     Done,
+    /// Called back: whoever had not been told by then is not told.
+    Cancelled,
 }
 
 impl AlertState {
     /// Every state, in order.
-    pub const ALL: [Self; 3] = [Self::Queued, Self::Sending, Self::Done];
+    pub const ALL: [Self; 5] =
+        [Self::Scheduled, Self::Queued, Self::Sending, Self::Done, Self::Cancelled];
 
     /// The word for it in the database.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "SCHEDULED",
             Self::Queued => "QUEUED",
             Self::Sending => "SENDING",
             Self::Done => "DONE",
+            Self::Cancelled => "CANCELLED",
         }
     }
 
     /// The state behind the word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether there is something left to call back.
+    pub fn may_cancel(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Queued | Self::Sending)
     }
 }
 
@@ -73,9 +84,52 @@ impl Urgency {
         }
     }
 
+    /// Whether devices are to be woken at once.
+    pub fn is_highest(self) -> bool {
+        self == Self::High
+    }
+
     /// The urgency behind the word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|urgency| urgency.as_str() == word)
+    }
+}
+
+/// What readers see of an alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The first line of the notification.
+    pub title: String,
+    /// What stands under it.
+    pub body: String,
+}
+
+/// A button under a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What stands on it.
+    pub title: String,
+    /// What it opens.
+    pub url: String,
+}
+
+/// What became of an alert's messages so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that push services took.
+    pub accepted: i64,
+    /// Subscriptions that turned out to be gone.
+    pub gone: i64,
+    /// Messages that were given up.
+    pub failed: i64,
+    /// Messages that were not sent: the reader had had enough, or slept until it was old news.
+    pub suppressed: i64,
+}
+
+impl Counts {
+    /// How many subscriptions have been dealt with.
+    pub fn total(self) -> i64 {
+        self.accepted + self.gone + self.failed + self.suppressed
     }
 }
 
@@ -86,161 +140,112 @@ pub struct Alert {
     pub id: Uuid,
     /// The story.
     pub article_id: Uuid,
-    /// Readers of this edition.
+    /// The story's edition.
     pub edition_id: Uuid,
     /// Readers of this category or of one above it.
     pub category_id: Uuid,
+    /// Readers of these tags.
+    pub tags: Vec<Uuid>,
     /// Whether it reaches those who want breaking news alone.
     pub breaking: bool,
-    /// The first line of the notification.
-    pub title: String,
-    /// What stands under it.
-    pub body: String,
-    /// How far it has come.
-    pub state: AlertState,
+    /// What readers of the story's edition see.
+    pub words: Words,
+    /// What readers of further editions see, by edition.
+    pub translations: Vec<(Uuid, Words)>,
+    /// A picture, as an https address.
+    pub image: Option<String>,
+    /// Buttons.
+    pub actions: Vec<Action>,
     /// How soon devices should be woken.
     pub urgency: Urgency,
-    /// Messages that push services took.
-    pub accepted: i64,
-    /// Subscriptions that turned out to be gone.
-    pub gone: i64,
-    /// Messages that were given up when the alert expired.
-    pub failed: i64,
+    /// How far it has come.
+    pub state: AlertState,
+    /// Whether it went to an editor's own browser alone.
+    pub test: bool,
+    /// 1, and one more with each correction.
+    pub round: i32,
+    /// About how many subscriptions it concerns; 0 until it is planned.
+    pub audience: i64,
+    /// What became of its messages.
+    pub counts: Counts,
+    /// How often the story was opened from it.
+    pub clicked: i64,
     /// When it was decided.
     pub created_at: Timestamp,
+    /// When it is to be sent, if not at once.
+    pub scheduled_at: Option<Timestamp>,
+    /// When its delivery began.
+    pub started_at: Option<Timestamp>,
+    /// When the delivery of its latest correction began.
+    pub round_started_at: Option<Timestamp>,
     /// When it stops being news.
     pub expires_at: Timestamp,
+    /// When every subscription had been dealt with.
+    pub finished_at: Option<Timestamp>,
 }
 
 impl Alert {
-    /// What replaces an earlier message that still waits at the push service (RFC 8030 §5.4): 22
-    /// characters from the story's id.
+    /// What decides whom it concerns. `category_path` is its category and all above it.
+    pub fn subject(&self, category_path: Vec<Uuid>) -> Subject {
+        let further = self.translations.iter().map(|(edition, _)| *edition);
+        Subject {
+            editions: std::iter::once(self.edition_id).chain(further).collect(),
+            category_path,
+            tags: self.tags.clone(),
+            breaking: self.breaking,
+            at: self.started_at.unwrap_or(self.created_at),
+        }
+    }
+
+    /// What readers of an edition see.
+    pub fn words_for(&self, edition_id: Uuid) -> &Words {
+        let of = |(edition, _): &&(Uuid, Words)| *edition == edition_id;
+        self.translations.iter().find(of).map_or(&self.words, |(_, words)| words)
+    }
+
+    /// About how many subscriptions have yet to be dealt with in this round.
+    pub fn queued(&self) -> i64 {
+        match self.state {
+            AlertState::Done | AlertState::Cancelled => 0,
+            _ => (self.audience - self.dealt_with()).max(0),
+        }
+    }
+
+    /// How many have been dealt with in this round, as far as the counters tell.
+    fn dealt_with(&self) -> i64 {
+        self.counts.total() - self.audience * i64::from(self.round - 1)
+    }
+
+    /// Subscriptions dealt with a second since the round began.
+    pub fn per_second(&self, now: Timestamp) -> Option<f64> {
+        let took = self.finished_at.unwrap_or(now) - self.round_started_at?;
+        let seconds = took.to_std().ok()?.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
+        let dealt_with = self.dealt_with().max(0) as f64;
+        (seconds > 0.0).then(|| dealt_with / seconds)
+    }
+
+    /// When the round will be done if it goes on like this; `None` when it is not on its way.
+    pub fn estimated_done_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let rate = self.per_second(now).filter(|rate| *rate > 0.0)?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more digits")]
+        let seconds = self.queued() as f64 / rate;
+        let left = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+        let left = chrono::TimeDelta::from_std(left).ok()?;
+        (self.state == AlertState::Sending).then(|| now.checked_add_signed(left)).flatten()
+    }
+
+    /// What replaces an earlier message that still waits at the push service (RFC 8030 §5.4), and
+    /// the notification on the reader's screen: 22 characters from the story's id.
     pub fn topic(&self) -> String {
         use base64::Engine;
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(self.article_id.as_bytes())
-    }
-
-    /// The message as Declarative Web Push writes it, in at most `limit` bytes. Browsers that do not
-    /// know the form hand it to the service worker, which finds the same words in it.
-    pub fn payload(
-        &self,
-        story: &StoryLink<'_>,
-        limit: usize,
-    ) -> Result<Vec<u8>, serde_json::Error> {
-        let mut room = limit;
-        loop {
-            let payload = serde_json::to_vec(&self.message(story, room))?;
-            if payload.len() <= limit || room == 0 {
-                return Ok(payload);
-            }
-            room = room.saturating_sub(payload.len() - limit + 8);
-        }
-    }
-
-    /// The message with its words cut to about `room` bytes: first the body, then the title.
-    fn message<'a>(&'a self, story: &StoryLink<'a>, room: usize) -> Message<'a> {
-        let title = cut(&self.title, room);
-        let body = cut(&self.body, room.saturating_sub(title.len()));
-        Message {
-            web_push: 8030,
-            notification: Notification {
-                title,
-                body,
-                navigate: story.url,
-                lang: story.locale,
-                dir: story.direction.as_str(),
-                tag: self.topic(),
-            },
-            alert: self.id,
-        }
-    }
-}
-
-/// Where a story is found and how it is written.
-#[derive(Debug, Clone, Copy)]
-pub struct StoryLink<'a> {
-    /// Its canonical address.
-    pub url: &'a str,
-    /// The edition's locale.
-    pub locale: &'a str,
-    /// Which way it runs.
-    pub direction: Direction,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    web_push: u16,
-    notification: Notification<'a>,
-    alert: Uuid,
-}
-
-#[derive(Serialize)]
-struct Notification<'a> {
-    title: String,
-    body: String,
-    navigate: &'a str,
-    lang: &'a str,
-    dir: &'a str,
-    tag: String,
-}
-
-/// The beginning of a text in at most `bytes` bytes, cut between characters as people count them.
-fn cut(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    // Each character takes one byte at least: so many cannot be too few.
-    let mut characters = bytes;
-    loop {
-        let short = text::shorten(text, characters);
-        if short.len() <= bytes || characters == 0 {
-            return if characters == 0 { String::new() } else { short };
-        }
-        characters -= (short.len() - bytes).div_ceil(4).min(characters);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    const STORY: StoryLink<'_> = StoryLink {
-        url: "https://news.example/ar-IQ/x",
-        locale: "ar-IQ",
-        direction: Direction::Rtl,
-    };
-
-    fn alert(title: &str, body: &str) -> Alert {
-        Alert {
-            id: Uuid::from_u128(1),
-            article_id: Uuid::from_u128(2),
-            edition_id: Uuid::from_u128(3),
-            category_id: Uuid::from_u128(4),
-            breaking: false,
-            title: title.to_owned(),
-            body: body.to_owned(),
-            state: AlertState::Queued,
-            urgency: Urgency::Normal,
-            accepted: 0,
-            gone: 0,
-            failed: 0,
-            created_at: Timestamp::UNIX_EPOCH,
-            expires_at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    #[test]
-    fn the_message_is_declarative_web_push() {
-        let payload = alert("خبر عاجل", "نص").payload(&STORY, MAX_PAYLOAD).unwrap();
-        let message: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        assert_eq!(message["web_push"], 8030);
-        let expected = serde_json::json!({
-            "title": "خبر عاجل", "body": "نص", "navigate": STORY.url, "lang": "ar-IQ", "dir": "rtl",
-            "tag": "AAAAAAAAAAAAAAAAAAAAAg",
-        });
-        assert_eq!(message["notification"], expected);
-    }
 
     #[test]
     fn words_have_their_own_words() {
@@ -249,25 +254,6 @@ mod tests {
         }
         for urgency in Urgency::ALL {
             assert_eq!(Urgency::from_word(urgency.as_str()), Some(urgency));
-        }
-    }
-
-    #[test]
-    fn the_body_is_cut_before_the_title() {
-        let long = alert("عنوان", &"كلمة ".repeat(2_000));
-        let payload = long.payload(&STORY, SHORT_PAYLOAD).unwrap();
-        let message: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        assert_eq!(message["notification"]["title"], "عنوان");
-        assert!(message["notification"]["body"].as_str().unwrap().ends_with('…'));
-        assert!(payload.len() > SHORT_PAYLOAD / 2);
-    }
-
-    proptest! {
-        #[test]
-        fn any_message_fits(title in "\\PC{0,300}", body in "(\\PC|\"|\\\\|\n){0,3000}") {
-            let payload = alert(&title, &body).payload(&STORY, MAX_PAYLOAD).unwrap();
-            prop_assert!(payload.len() <= MAX_PAYLOAD);
-            prop_assert!(serde_json::from_slice::<serde_json::Value>(&payload).is_ok());
         }
     }
 }

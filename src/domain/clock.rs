@@ -35,6 +35,13 @@ impl dyn Clock + '_ {
         secret
     }
 
+    /// A number that no other claim has.
+    pub fn new_claim(&self) -> i64 {
+        let mut random = [0; 8];
+        self.fill_random(&mut random);
+        i64::from_be_bytes(random)
+    }
+
     /// A duration between `shortest` and twice that, so that retries do not march in step.
     pub fn jitter(&self, shortest: TimeDelta) -> TimeDelta {
         let mut byte = [0];

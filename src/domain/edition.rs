@@ -58,6 +58,8 @@ pub struct Edition {
     pub time_zone: Tz,
     /// Where it is at home.
     pub place: Option<Place>,
+    /// How many alerts a day its readers get at most, breaking news apart if they let it through.
+    pub alerts_per_day: Option<u16>,
 }
 
 /// A BCP 47 tag in its canonical form: `AR-iq` becomes `ar-IQ`. `None` when it is not well formed.

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// Characters an endpoint may have.
 const MAX_ENDPOINT: usize = 2_048;
-/// Categories one reader may choose.
-pub const MAX_CATEGORIES: usize = 100;
+/// Categories one reader may choose, and tags.
+pub const MAX_TOPICS: usize = 100;
 
 /// The push services of Chrome, Firefox, Safari and Edge.
 const PUSH_SERVICES: [&str; 5] = [
@@ -44,11 +44,12 @@ pub struct Endpoint(Url);
 impl Endpoint {
     /// The endpoint, or what is wrong with it in words.
     pub fn parse(text: &str, rules: &EndpointRules) -> Result<Self, &'static str> {
-        if text.len() > MAX_ENDPOINT {
-            return Err("is longer than 2048 characters");
-        }
         let mut url = Url::parse(text).map_err(|_| "is no address")?;
         url.set_fragment(None);
+        // As it is stored, escapes included: what is accepted today must be readable tomorrow.
+        if text.len() > MAX_ENDPOINT || url.as_str().len() > MAX_ENDPOINT {
+            return Err("is longer than 2048 characters");
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not contain a user name");
         }
@@ -82,6 +83,15 @@ impl Endpoint {
         let domain = self.0.domain().unwrap_or_default();
         let known = PUSH_SERVICES.into_iter().find(|service| is_within(domain, service));
         known.unwrap_or("other")
+    }
+
+    /// Which push service it belongs to, however many hosts that has: those who follow these rules
+    /// cannot make up new ones.
+    pub fn group(&self, rules: &EndpointRules) -> String {
+        let domain = self.0.domain().unwrap_or_default();
+        let extra = rules.extra_hosts.iter().map(String::as_str);
+        let known = PUSH_SERVICES.into_iter().chain(extra).find(|host| is_within(domain, host));
+        known.map_or_else(|| self.origin(), str::to_owned)
     }
 
     /// Whether it is on this machine itself, by name or by address.
@@ -191,17 +201,6 @@ fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE.decode(url_safe).ok()?.try_into().ok()
 }
 
-/// What a reader wants to hear of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Topics {
-    /// The edition.
-    pub edition_id: Uuid,
-    /// These categories and what is below them; all when empty.
-    pub categories: Vec<Uuid>,
-    /// Breaking news alone.
-    pub breaking_only: bool,
-}
-
 /// Whom one message goes to.
 #[derive(Debug, Clone)]
 pub struct Recipient {
@@ -209,6 +208,10 @@ pub struct Recipient {
     pub id: i64,
     /// Counts the keys that this endpoint has had.
     pub generation: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
+    /// The edition that the reader chose.
+    pub edition_id: Uuid,
     /// Where it is sent.
     pub endpoint: Endpoint,
     /// For whose eyes.
@@ -218,6 +221,7 @@ pub struct Recipient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn rules() -> EndpointRules {
         EndpointRules { extra_hosts: vec!["push.example.org".to_owned()], allow_loopback: false }
@@ -265,6 +269,19 @@ mod tests {
         }
         let long = format!("https://fcm.googleapis.com/{}", "a".repeat(2_048));
         assert!(Endpoint::parse(&long, &rules()).is_err());
+        let long_once_escaped = format!("https://fcm.googleapis.com/{}", "ا".repeat(1_000));
+        assert!(Endpoint::parse(&long_once_escaped, &rules()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_read_again_as_the_same(path in "\\PC{0,900}") {
+            let text = format!("https://fcm.googleapis.com/{path}");
+            if let Ok(endpoint) = Endpoint::parse(&text, &rules()) {
+                let again = Endpoint::parse(endpoint.url().as_str(), &rules()).unwrap();
+                prop_assert_eq!(again.hash(), endpoint.hash());
+            }
+        }
     }
 
     #[test]

@@ -1,14 +1,28 @@
-//! Alerts to read.
+//! Alerts to read: what readers are told, and how far it has come.
 
-use async_graphql::{Context, Enum, Error, ID, InputObject, Object};
+use std::time::Duration;
 
+use async_graphql::connection::Connection;
+use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
+use futures_util::{Stream, stream};
+use uuid::Uuid;
+
+use super::article::{Article, vanished};
 use super::context::KhabarContext;
+use super::edition::Edition;
 use super::ids::{self, Kind};
-use crate::actions::queue_alert;
+use super::loaders::{ArticleKey, EditionKey};
+use super::paging::{PageArgs, connection};
+use crate::app::App;
 use crate::domain::alert as domain;
+use crate::domain::audience::Subject;
 use crate::domain::clock::Timestamp;
+use crate::domain::page::Cursor;
 use crate::domain::viewer::Permission;
 use crate::storage;
+
+/// How often somebody who watches an alert hears of it.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// An alert.
 pub struct Alert(pub domain::Alert);
@@ -17,12 +31,16 @@ pub struct Alert(pub domain::Alert);
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "domain::AlertState")]
 pub enum AlertState {
+    /// Decided for later, at `scheduledAt`.
+    Scheduled,
     /// Decided; its audience is not divided into shards yet.
     Queued,
     /// On its way.
     Sending,
     /// Every subscription has been dealt with.
     Done,
+    /// Called back: whoever had not been told by then is not told.
+    Cancelled,
 }
 
 /// How soon devices should be woken (RFC 8030 §5.3).
@@ -39,21 +57,45 @@ pub enum AlertUrgency {
     High,
 }
 
-/// What readers are to be told; what is absent comes from the story.
-#[derive(InputObject)]
-pub struct AlertInput {
-    /// At most 200 characters; the headline when absent.
-    title: Option<String>,
-    /// At most 500 characters; the sub-headline or the excerpt when absent.
-    body: Option<String>,
-    /// HIGH for breaking news and NORMAL for the rest when absent.
-    urgency: Option<AlertUrgency>,
+/// What readers of one further edition see.
+pub struct AlertTranslation(Uuid, domain::Words);
+
+/// What readers of one further edition see.
+#[Object]
+impl AlertTranslation {
+    /// Whose readers.
+    async fn edition(&self, ctx: &Context<'_>) -> Result<Edition, Error> {
+        let edition = ctx.loaders()?.load(EditionKey(self.0)).await?;
+        edition.map(Edition).ok_or_else(|| vanished("edition"))
+    }
+
+    /// The first line of the notification.
+    async fn title(&self) -> &str {
+        &self.1.title
+    }
+
+    /// What stands under it.
+    async fn body(&self) -> &str {
+        &self.1.body
+    }
 }
 
-impl From<AlertInput> for queue_alert::Input {
-    fn from(input: AlertInput) -> Self {
-        Self { title: input.title, body: input.body, urgency: input.urgency.map(Into::into) }
-    }
+/// A button under a notification.
+#[derive(SimpleObject)]
+pub struct AlertAction {
+    /// What stands on it.
+    title: String,
+    /// What it opens.
+    url: String,
+}
+
+/// Messages that were given up, by what the push services said last.
+#[derive(SimpleObject)]
+pub struct AlertGivenUp {
+    /// The HTTP status of the last answer; null when there was none.
+    status: Option<i32>,
+    /// How many.
+    count: i64,
 }
 
 /// The decision to notify readers of one story, and how far it has come. For editors.
@@ -64,6 +106,12 @@ impl Alert {
         ids::encode(Kind::Alert, self.0.id)
     }
 
+    /// The story; null when it is not before readers and the viewer may not see it.
+    async fn article(&self, ctx: &Context<'_>) -> Result<Option<Article>, Error> {
+        let key = ArticleKey(self.0.article_id, ctx.visibility());
+        Ok(ctx.loaders()?.load(key).await?.map(Article::from))
+    }
+
     /// How far it has come.
     async fn state(&self) -> AlertState {
         self.0.state.into()
@@ -71,12 +119,29 @@ impl Alert {
 
     /// The first line of the notification.
     async fn title(&self) -> &str {
-        &self.0.title
+        &self.0.words.title
     }
 
     /// What stands under it.
     async fn body(&self) -> &str {
-        &self.0.body
+        &self.0.words.body
+    }
+
+    /// The words for readers of further editions.
+    async fn translations(&self) -> Vec<AlertTranslation> {
+        let further = self.0.translations.iter().cloned();
+        further.map(|(edition, words)| AlertTranslation(edition, words)).collect()
+    }
+
+    /// A picture, as an https address.
+    async fn image(&self) -> Option<&str> {
+        self.0.image.as_deref()
+    }
+
+    /// Buttons, beside the one that opts out.
+    async fn actions(&self) -> Vec<AlertAction> {
+        let actions = self.0.actions.iter().cloned();
+        actions.map(|action| AlertAction { title: action.title, url: action.url }).collect()
     }
 
     /// How soon devices should be woken.
@@ -84,19 +149,73 @@ impl Alert {
         self.0.urgency.into()
     }
 
+    /// Whether it reaches those who want breaking news alone.
+    async fn breaking(&self) -> bool {
+        self.0.breaking
+    }
+
+    /// 1, and one more with each correction. The counters below count over all rounds.
+    async fn round(&self) -> i32 {
+        self.0.round
+    }
+
+    /// About how many subscriptions it concerns; 0 until its delivery begins.
+    async fn audience(&self) -> i64 {
+        self.0.audience
+    }
+
+    /// About how many have yet to be dealt with.
+    async fn queued(&self) -> i64 {
+        self.0.queued()
+    }
+
     /// Messages that push services took so far.
     async fn accepted(&self) -> i64 {
-        self.0.accepted
+        self.0.counts.accepted
     }
 
-    /// Subscriptions that turned out to be gone and were deleted.
+    /// Subscriptions that turned out to be gone, or ended while their message was on its way.
     async fn gone(&self) -> i64 {
-        self.0.gone
+        self.0.counts.gone
     }
 
-    /// Messages that were given up.
+    /// Messages that will be tried again.
+    async fn retrying(&self, ctx: &Context<'_>) -> Result<u64, Error> {
+        let connection = ctx.app()?.db.connection();
+        Ok(storage::alert_retry::count(connection, self.0.id).await?)
+    }
+
+    /// Messages that were given up; `alertReplay` tries them again.
     async fn failed(&self) -> i64 {
-        self.0.failed
+        self.0.counts.failed
+    }
+
+    /// The same, by what the push services said last.
+    async fn given_up(&self, ctx: &Context<'_>) -> Result<Vec<AlertGivenUp>, Error> {
+        let connection = ctx.app()?.db.connection();
+        let buried = storage::alert_retry::buried(connection, self.0.id).await?;
+        Ok(buried.into_iter().map(|(status, count)| AlertGivenUp { status, count }).collect())
+    }
+
+    /// Messages that were not sent: the reader had had enough for the day, or slept until it was
+    /// old news.
+    async fn suppressed(&self) -> i64 {
+        self.0.counts.suppressed
+    }
+
+    /// How often the story was opened from it.
+    async fn clicked(&self) -> i64 {
+        self.0.clicked
+    }
+
+    /// Subscriptions dealt with a second, since its delivery began; null before.
+    async fn per_second(&self, ctx: &Context<'_>) -> Result<Option<f64>, Error> {
+        Ok(self.0.per_second(ctx.app()?.now()))
+    }
+
+    /// When it will be done if it goes on like this; null when it is not on its way.
+    async fn estimated_done_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>, Error> {
+        Ok(self.0.estimated_done_at(ctx.app()?.now()))
     }
 
     /// When it was decided.
@@ -104,9 +223,24 @@ impl Alert {
         self.0.created_at
     }
 
+    /// When it is to be sent; null when that was at once.
+    async fn scheduled_at(&self) -> Option<Timestamp> {
+        self.0.scheduled_at
+    }
+
+    /// When its delivery began.
+    async fn started_at(&self) -> Option<Timestamp> {
+        self.0.started_at
+    }
+
     /// When it stops being news: nothing is tried again after this.
     async fn expires_at(&self) -> Timestamp {
         self.0.expires_at
+    }
+
+    /// When every subscription had been dealt with, or it was called back.
+    async fn finished_at(&self) -> Option<Timestamp> {
+        self.0.finished_at
     }
 }
 
@@ -122,4 +256,99 @@ impl AlertQuery {
         let id = ids::of(Kind::Alert, &id);
         Ok(storage::alert::by_id(ctx.app()?.db.connection(), id).await?.map(Alert))
     }
+
+    /// Alerts, the latest first. For editors.
+    async fn alerts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From the beginning, 1 to 100; 20 when nothing is said.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "From the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Cursor, Alert>, Error> {
+        ctx.require(Permission::PublishArticles)?;
+        let request = PageArgs { first, after, last, before }.parse()?;
+        let found = storage::alert::page(ctx.app()?.db.connection(), &request).await?;
+        let cursor = |alert: &domain::Alert| Cursor { at: alert.created_at, id: alert.id };
+        Ok(connection(found, cursor, Alert))
+    }
+
+    /// How many readers an alert would reach, before anything is sent. For editors.
+    async fn alert_audience(
+        &self,
+        ctx: &Context<'_>,
+        input: AlertAudienceInput,
+    ) -> Result<Option<AlertAudience>, Error> {
+        ctx.require(Permission::PublishArticles)?;
+        let connection = ctx.app()?.db.connection();
+        let id = ids::of(Kind::Article, &input.article);
+        let Some(article) = storage::article::by_id(connection, id, ctx.visibility()).await? else {
+            return Ok(None);
+        };
+        let mut editions = vec![article.edition_id];
+        for locale in &input.locales {
+            let edition = storage::edition::by_locale(connection, locale).await?;
+            editions.extend(edition.map(|edition| edition.id));
+        }
+        let tags = storage::tag::of_articles(connection, &[article.id]).await?;
+        let subject = Subject {
+            editions,
+            category_path: storage::category::path(connection, article.category_id).await?,
+            tags: tags.into_iter().map(|(_, tag)| tag.id).collect(),
+            breaking: input.breaking.unwrap_or(article.breaking),
+            at: ctx.app()?.now(),
+        };
+        let size = storage::audience::size(connection, &subject).await?;
+        Ok(Some(AlertAudience { count: size.count, is_estimate: !size.exact }))
+    }
+}
+
+/// Whom an alert would be for.
+#[derive(InputObject)]
+pub struct AlertAudienceInput {
+    /// The story, a draft too: its edition, its category with all above it, and its tags decide.
+    article: ID,
+    /// The locales of further editions.
+    #[graphql(default)]
+    locales: Vec<String>,
+    /// Whether it is breaking news; as the story is when absent.
+    breaking: Option<bool>,
+}
+
+/// How many readers an alert would reach, caps and quiet hours aside.
+#[derive(SimpleObject)]
+pub struct AlertAudience {
+    /// Subscriptions.
+    count: u64,
+    /// Whether that is projected from a sample, as it is beyond a hundred thousand subscriptions.
+    is_estimate: bool,
+}
+
+/// An alert each time that it has come further, until it is over.
+pub(super) async fn progress(
+    app: App,
+    id: Uuid,
+) -> Result<impl Stream<Item = Result<Alert, Error>> + use<>, Error> {
+    let first = storage::alert::by_id(app.db.connection(), id).await?;
+    let first = first.ok_or_else(|| super::errors::error("NOT_FOUND", "there is no such alert"))?;
+    let watch = (app, Some(first), None::<domain::Alert>);
+    Ok(stream::unfold(watch, |(app, first, seen)| async move {
+        if let Some(first) = first {
+            return Some((Ok(Alert(first.clone())), (app, None, Some(first))));
+        }
+        let seen = seen.filter(|alert| alert.state.may_cancel())?;
+        loop {
+            tokio::time::sleep(PROGRESS_EVERY).await;
+            match storage::alert::by_id(app.db.connection(), seen.id).await {
+                Ok(Some(alert)) if alert == seen => {}
+                Ok(alert) => {
+                    let alert = alert?;
+                    return Some((Ok(Alert(alert.clone())), (app, None, Some(alert))));
+                }
+                Err(error) => return Some((Err(error.into()), (app, None, None))),
+            }
+        }
+    }))
 }

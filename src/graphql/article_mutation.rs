@@ -2,12 +2,14 @@
 
 use async_graphql::{Context, Error, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
-use super::alert::{Alert, AlertInput};
+use super::alert::Alert;
+use super::alert_mutation::AlertInput;
 use super::article::Article;
 use super::body::ArticleBodyInput;
 use super::context::KhabarContext;
 use super::errors::{settle, user_errors};
 use super::ids::{self, Kind};
+use super::patch;
 use crate::actions::create_article::{self, create_article};
 use crate::actions::publish_article::{self, publish_article};
 use crate::actions::unpublish_article::{self, unpublish_article};
@@ -196,6 +198,10 @@ user_errors!(
         WrongState,
         /// Somebody has changed the article since the version you sent.
         Stale,
+        /// There is no edition of the locale that the alert names.
+        EditionNotFound,
+        /// Readers have been alerted of the article; say `alert.again` to alert them once more.
+        AlertExists,
     }
 );
 
@@ -336,14 +342,5 @@ impl From<ArticleUpdateInput> for update_article::Input {
             breaking: input.breaking,
             lock_version: input.lock_version,
         }
-    }
-}
-
-/// Absent: stays. Null: emptied. A value: replaced.
-fn patch<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
-    match field {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(value) => Some(Some(value)),
     }
 }

@@ -57,6 +57,12 @@ impl Edition {
         self.0.place.clone().map(Place)
     }
 
+    /// How many alerts a day its readers get at most; null for as many as there are. Breaking news
+    /// comes on top for those who let it through.
+    async fn alerts_per_day(&self) -> Option<u16> {
+        self.0.alerts_per_day
+    }
+
     /// The time at the edition's place, now or at the given instant.
     async fn local_time(
         &self,
@@ -157,6 +163,8 @@ pub struct EditionCreateInput {
     time_zone: String,
     /// Where the edition is at home.
     place: Option<PlaceInput>,
+    /// How many alerts a day its readers get at most, 1 to 1000; as many as there are when absent.
+    alerts_per_day: Option<i32>,
 }
 
 /// A town.
@@ -216,6 +224,7 @@ impl EditionMutation {
             direction: input.direction.into(),
             time_zone: input.time_zone,
             place,
+            alerts_per_day: input.alerts_per_day,
         };
         let (edition, user_errors) = settle(create_edition(ctx.app()?, ctx.viewer(), input).await)?;
         Ok(Some(EditionCreatePayload { edition: edition.map(Edition), user_errors }))

@@ -6,6 +6,7 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject, Subscription};
 use futures_util::{Stream, StreamExt, future};
 use uuid::Uuid;
 
+use super::alert::{self, Alert};
 use super::article::Article;
 use super::comment::Comment;
 use super::context::KhabarContext;
@@ -15,6 +16,7 @@ use super::ids::{self, Kind};
 use super::loaders::{ArticleKey, CommentKey, Loaders};
 use crate::domain::comment::CommentState;
 use crate::domain::event::{Event, EventId, LastEventId, RecordedEvent};
+use crate::domain::viewer::Permission;
 use crate::live::{Bookmark, Missed};
 use crate::storage::article::Visibility;
 
@@ -84,6 +86,16 @@ impl LiveSubscription {
             let (loaders, place) = (loaders.clone(), Place::of(&event, &bookmark));
             async move { place.mark(published(&loaders, event, edition, category).await) }
         }))
+    }
+
+    /// How an alert comes along, about once a second, until it is over. For editors.
+    async fn alert_progressed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The alert.")] id: ID,
+    ) -> Result<impl Stream<Item = Result<Alert, Error>> + use<>, Error> {
+        ctx.require(Permission::PublishArticles)?;
+        alert::progress(ctx.app()?.clone(), ids::of(Kind::Alert, &id)).await
     }
 
     /// Each comment under an article when readers see it for the first time, replies included, in

@@ -1,6 +1,7 @@
 //! The GraphQL schema: one file a noun, reads through loaders, writes through actions.
 
 mod alert;
+mod alert_mutation;
 pub mod article;
 mod article_mutation;
 mod article_query;
@@ -19,9 +20,10 @@ mod loaders;
 mod node;
 mod paging;
 mod push_subscription;
+mod push_subscription_mutation;
 mod staff;
 
-use async_graphql::{MergedObject, Schema as GraphqlSchema};
+use async_graphql::{MaybeUndefined, MergedObject, Schema as GraphqlSchema};
 
 use crate::app::App;
 use crate::live::Live;
@@ -43,11 +45,12 @@ pub struct Query(
 /// the input; a top-level error means that the viewer may not, or that we failed.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    alert_mutation::AlertMutation,
     article_mutation::ArticleMutation,
     category_mutation::CategoryMutation,
     comment::CommentMutation,
     edition::EditionMutation,
-    push_subscription::PushSubscriptionMutation,
+    push_subscription_mutation::PushSubscriptionMutation,
     staff::StaffMutation,
 );
 
@@ -73,4 +76,13 @@ pub fn sdl() -> String {
 /// The schema without an application behind it: enough to describe itself and to refuse documents.
 pub fn bare() -> Schema {
     GraphqlSchema::build(Query::default(), Mutation::default(), live::LiveSubscription).finish()
+}
+
+/// Absent: stays. Null: emptied. A value: replaced.
+fn patch<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }

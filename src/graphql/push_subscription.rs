@@ -1,16 +1,115 @@
-//! Opting in to alerts and out of them.
+//! What a reader holds: a push subscription, as the token shows it.
 
-use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
 
+use super::article::vanished;
+use super::category::Category;
 use super::context::KhabarContext;
-use super::errors::{settle, user_errors};
-use super::ids::{self, Kind};
-use crate::actions::create_push_subscription::{self, create_push_subscription};
-use crate::actions::delete_push_subscription::delete_push_subscription;
-use crate::domain::edition::canonical_locale;
+use super::credit::Tag;
+use super::edition::Edition;
+use super::loaders::{CategoryKey, EditionKey};
+use crate::actions::choose_topics::Quiet;
+use crate::domain::clock::Timestamp;
+use crate::domain::quiet_hours::{self, format_time};
+use crate::domain::token;
 use crate::rate_limit::Limited;
+use crate::storage;
+use crate::storage::push_subscription::Stored;
 
-/// What a browser needs to subscribe.
+/// A browser that opted in, as the reader chose. Its endpoint and keys are shown to nobody.
+pub struct PushSubscription(pub Stored);
+
+/// A browser that opted in, as the reader chose. Its endpoint and keys are shown to nobody.
+#[Object]
+impl PushSubscription {
+    /// The edition whose stories are alerted.
+    async fn edition(&self, ctx: &Context<'_>) -> Result<Edition, Error> {
+        let edition = ctx.loaders()?.load(EditionKey(self.0.topics.edition_id)).await?;
+        edition.map(Edition).ok_or_else(|| vanished("edition"))
+    }
+
+    /// These categories and what is below them. Without categories and tags, every story.
+    async fn categories(&self, ctx: &Context<'_>) -> Result<Vec<Category>, Error> {
+        let loaders = ctx.loaders()?;
+        let keys = self.0.topics.categories.iter().map(|id| loaders.load(CategoryKey(*id)));
+        let chosen = futures_util::future::try_join_all(keys).await?;
+        let edition = self.0.topics.edition_id;
+        Ok(chosen.into_iter().flatten().map(|category| Category::new(category, edition)).collect())
+    }
+
+    /// Stories with one of these tags.
+    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>, Error> {
+        let connection = ctx.app()?.db.connection();
+        let tags = storage::tag::by_ids(connection, &self.0.topics.tags).await?;
+        Ok(tags.into_iter().map(Tag).collect())
+    }
+
+    /// Breaking news alone.
+    async fn breaking_only(&self) -> bool {
+        self.0.topics.breaking_only
+    }
+
+    /// When alerts are held back; null for never.
+    async fn quiet_hours(&self) -> Option<QuietHours> {
+        self.0.manners.quiet.map(Into::into)
+    }
+
+    /// No more than so many alerts in 24 hours; null for as many as there are.
+    async fn max_per_day(&self) -> Option<u16> {
+        self.0.manners.max_per_day
+    }
+
+    /// Whether breaking news comes whatever the hour and the count.
+    async fn breaking_always(&self) -> bool {
+        self.0.manners.breaking_always
+    }
+
+    /// When the reader opted in.
+    async fn created_at(&self) -> Timestamp {
+        self.0.created_at
+    }
+}
+
+/// When alerts are held back, every day. What is still news when they end is delivered then.
+#[derive(SimpleObject)]
+pub struct QuietHours {
+    /// `HH:MM`, by the reader's clock.
+    from: String,
+    /// `HH:MM`; before `from` when the quiet hours run over midnight.
+    until: String,
+    /// An IANA time zone, such as `Asia/Baghdad`.
+    time_zone: String,
+}
+
+impl From<quiet_hours::QuietHours> for QuietHours {
+    fn from(quiet: quiet_hours::QuietHours) -> Self {
+        Self {
+            from: format_time(quiet.from()),
+            until: format_time(quiet.until()),
+            time_zone: quiet.time_zone().name().to_owned(),
+        }
+    }
+}
+
+/// When alerts are held back, every day.
+#[derive(InputObject)]
+pub struct QuietHoursInput {
+    /// `HH:MM` on a quarter of an hour, by the reader's clock.
+    from: String,
+    /// `HH:MM` on a quarter of an hour; before `from` to run over midnight.
+    until: String,
+    /// An IANA time zone: `Intl.DateTimeFormat().resolvedOptions().timeZone` in a browser.
+    time_zone: String,
+}
+
+impl QuietHoursInput {
+    /// The same for the action.
+    pub(super) fn parse(self) -> Quiet {
+        Quiet { from: self.from, until: self.until, time_zone: self.time_zone }
+    }
+}
+
+/// What a browser needs to subscribe, and what it holds.
 #[derive(Default)]
 pub struct PushSubscriptionQuery;
 
@@ -21,106 +120,16 @@ impl PushSubscriptionQuery {
     async fn web_push_key(&self, ctx: &Context<'_>) -> Result<String, Error> {
         Ok(ctx.app()?.vapid.public_key().to_owned())
     }
-}
 
-/// A browser's keys, as `PushSubscription.toJSON().keys` gives them.
-#[derive(InputObject)]
-pub struct PushSubscriptionKeysInput {
-    /// The browser's public key: 65 bytes in base64url.
-    p256dh: String,
-    /// The authentication secret: 16 bytes in base64url.
-    auth: String,
-}
-
-/// What the browser hands over, and what the reader chose.
-#[derive(InputObject)]
-pub struct PushSubscriptionCreateInput {
-    /// `PushSubscription.endpoint`: https at a push service that the newsroom knows.
-    endpoint: String,
-    /// The browser's keys.
-    keys: PushSubscriptionKeysInput,
-    /// The locale of the edition whose stories are alerted.
-    locale: String,
-    /// These categories and what is below them, at most 100; all of them when empty.
-    #[graphql(default)]
-    categories: Vec<ID>,
-    /// Breaking news alone.
-    #[graphql(default)]
-    breaking_only: bool,
-    /// The token that an earlier call gave for this endpoint; needed when the browser's keys have
-    /// changed since.
-    token: Option<String>,
-}
-
-user_errors!(
-    PushSubscriptionCreateUserError,
-    PushSubscriptionCreateUserErrorCode = create_push_subscription::Code {
-        /// A required field has nothing visible in it.
-        Blank,
-        /// More items than the field allows.
-        TooLong,
-        /// Not of the form that the message asks for.
-        Invalid,
-        /// There is no edition of this locale.
-        EditionNotFound,
-        /// There is no such category.
-        CategoryNotFound,
-    }
-);
-
-/// What came of `pushSubscriptionCreate`.
-#[derive(SimpleObject)]
-pub struct PushSubscriptionCreatePayload {
-    /// Keep it: it alone can change or delete the subscription, and it replaces an earlier one.
-    /// Null when there are userErrors.
-    token: Option<String>,
-    /// What is wrong with the input; empty when it was kept.
-    user_errors: Vec<PushSubscriptionCreateUserError>,
-}
-
-/// What came of `pushSubscriptionDelete`.
-#[derive(SimpleObject)]
-pub struct PushSubscriptionDeletePayload {
-    /// Always true: nothing is kept under this token any more, whether or not there was something.
-    deleted: bool,
-}
-
-/// Opts readers in and out.
-#[derive(Default)]
-pub struct PushSubscriptionMutation;
-
-#[Object]
-impl PushSubscriptionMutation {
-    /// Opts a browser in to alerts, or changes what they are about. The same endpoint again updates
-    /// instead of doubling; the answer never tells whether it was known.
-    async fn push_subscription_create(
-        &self,
-        ctx: &Context<'_>,
-        input: PushSubscriptionCreateInput,
-    ) -> Result<Option<PushSubscriptionCreatePayload>, Error> {
-        ctx.limit(Limited::PushSubscription)?;
-        let input = create_push_subscription::Input {
-            endpoint: input.endpoint,
-            p256dh: input.keys.p256dh,
-            auth: input.keys.auth,
-            locale: canonical_locale(&input.locale).unwrap_or(input.locale),
-            categories: input.categories.iter().map(|id| ids::of(Kind::Category, id)).collect(),
-            breaking_only: input.breaking_only,
-            token: input.token,
-        };
-        let (token, user_errors) = settle(create_push_subscription(ctx.app()?, input).await)?;
-        let token = token.map(|token| token.reveal().to_owned());
-        Ok(Some(PushSubscriptionCreatePayload { token, user_errors }))
-    }
-
-    /// Opts a browser out: nothing is sent to it any more.
-    async fn push_subscription_delete(
+    /// What a token holds; null when it opens nothing.
+    async fn push_subscription(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token that pushSubscriptionCreate gave.")] token: String,
-    ) -> Result<Option<PushSubscriptionDeletePayload>, Error> {
-        let deleted = delete_push_subscription(ctx.app()?, &token).await;
-        let (done, _) = settle::<_, _, std::convert::Infallible>(deleted)?;
-        Ok(done.map(|()| PushSubscriptionDeletePayload { deleted: true }))
+    ) -> Result<Option<PushSubscription>, Error> {
+        ctx.limit(Limited::PushSubscription)?;
+        let connection = ctx.app()?.db.connection();
+        let held = storage::push_subscription::by_token(connection, token::hash(&token)).await?;
+        Ok(held.map(PushSubscription))
     }
 }

@@ -4,6 +4,7 @@
 //! each says what it accepts, refuses everything else with a reason, and ends when the server drains.
 
 mod address;
+mod alerts;
 mod auth;
 mod graphiql;
 mod graphql;
@@ -73,6 +74,8 @@ pub fn router(edge: Edge) -> Router {
         .merge(api)
         .route("/", get(graphiql::index))
         .route("/schema.graphql", get(graphiql::schema))
+        .route("/alerts/{alert}/{locale}", get(alerts::open))
+        .route("/alerts/opt-out/{token}", get(alerts::ask_opt_out).post(alerts::opt_out))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))

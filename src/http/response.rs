@@ -137,6 +137,13 @@ impl Refusal {
         self.status.is_client_error()
     }
 
+    /// Our fault: logged here with its cause, which nobody else is told.
+    pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        let message = "Internal error; mention the x-request-id of this answer when you report it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message)
+    }
+
     /// The same in the media type that the client accepts.
     pub(super) fn in_media(self, media: MediaType) -> Self {
         Self { media, ..self }

@@ -5,77 +5,131 @@
 //! takes the shard over: at least once, and one page twice at most. `Topic` and `tag` make the
 //! second message replace the first on the reader's screen.
 
-use tokio_util::sync::CancellationToken;
+use std::collections::BTreeSet;
 
-use super::send::{LEASE, Lease, message, send_all};
-use super::settle::{Tried, settle};
-use crate::app::App;
+use anyhow::Context;
+
+use super::Work;
+use super::lease::Held;
+use super::select::{Selected, Selection};
+use super::send::{Messages, send_all};
+use super::settle::{Ledger, Tried, settle};
 use crate::domain::alert::Alert;
-use crate::domain::push_subscription::Recipient;
-use crate::push::Sender;
+use crate::domain::clock::Timestamp;
+use crate::push::{Resting, Sent};
 use crate::storage;
-use crate::storage::alert::Shard;
+use crate::storage::alert_retry::Retry;
+use crate::storage::alert_shard::Shard;
 
 /// Subscriptions of a page.
 const PAGE: u64 = 500;
 
-/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it.
-pub(super) async fn run(
-    app: &App,
-    sender: &Sender,
-    mut shard: Shard,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let Some(alert) = storage::alert::by_id(app.db.connection(), shard.alert_id).await? else {
-        anyhow::bail!("a shard without its alert");
-    };
-    let message = message(app, &alert).await?;
-    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
-    while shard.cursor < shard.last_id {
-        if shutdown.is_cancelled() {
-            storage::alert::release(app.db.connection(), &shard).await?;
-            return Ok(());
+/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it, or
+/// until its push service is to be left alone.
+pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<Resting>> {
+    let app = &work.app;
+    let alert = storage::alert::by_id(app.db.connection(), shard.alert_id).await?;
+    let alert = alert.context("a shard without its alert")?;
+    let selection = Selection::of(app, &alert).await?;
+    let messages = Messages::of(app, &alert).await?;
+    let mut page = selection.page(app, &shard, PAGE).await?;
+    loop {
+        if work.shutdown.is_cancelled() {
+            storage::alert_shard::release(app.db.connection(), &shard).await?;
+            return Ok(None);
         }
-        let range = (shard.cursor, shard.last_id);
-        let page =
-            storage::push_subscription::audience(app.db.connection(), &alert, &path, range, PAGE)
-                .await?;
-        let end = if page.len() < usize::try_from(PAGE)? {
-            shard.last_id
-        } else {
-            last_id(&page, &shard)
-        };
-        let sent = send_all(app, sender, (&alert, &message), page, Lease::Shard(&shard)).await;
-        let Some(sent) = sent else { return Ok(()) };
-        let tried: Vec<Tried> = sent.into_iter().map(Tried::first).collect();
-        if !write_down(app, &alert, &shard, end, &tried).await? {
-            return Ok(());
+        if !storage::alert::is_sending(app.db.connection(), alert.id).await? {
+            return Ok(None);
         }
-        shard.cursor = end;
+        if app.now() >= alert.expires_at {
+            expire(work, &alert, &selection, &shard).await?;
+            return Ok(None);
+        }
+        let now = std::mem::take(&mut page.now);
+        let behind = Shard { cursor: page.end, ..shard };
+        let (sent, ahead) = tokio::join!(
+            send_all(work, &messages, now, Held::Shard(shard)),
+            read_ahead(work, &selection, &behind),
+        );
+        let Some(sent) = sent? else { return Ok(None) };
+        let resting = sent.resting;
+        let written = (page.end, std::mem::take(&mut page.waves));
+        if !write_down(work, &alert, &shard, written, ledger(sent, page, app.now())).await? {
+            return Ok(None);
+        }
+        match ahead? {
+            None => return Ok(resting),
+            Some(_) if resting.is_some() => {
+                storage::alert_shard::release(app.db.connection(), &behind).await?;
+                return Ok(resting);
+            }
+            Some(next) => (shard, page) = (behind, next),
+        }
     }
-    Ok(())
 }
 
-fn last_id(page: &[Recipient], shard: &Shard) -> i64 {
-    page.last().map_or(shard.last_id, |recipient| recipient.id)
+/// The page behind the one that is being sent; `None` when there is none.
+async fn read_ahead(
+    work: &Work,
+    selection: &Selection,
+    behind: &Shard,
+) -> Result<Option<Selected>, sea_orm::DbErr> {
+    if behind.cursor >= behind.last_id {
+        return Ok(None);
+    }
+    selection.page(&work.app, behind, PAGE).await.map(Some)
+}
+
+fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
+    let tried = sent.tried.into_iter().map(Tried::first);
+    // Whoever was turned away is tried again when the service is; and others need not wait for it.
+    let due_at = sent.resting.map_or(now, |resting| resting.until);
+    let untried = sent.untried.iter().map(|recipient| (Retry::untried(recipient), due_at));
+    Ledger {
+        tried: tried.collect(),
+        waiting: page.waiting.into_iter().chain(untried).collect(),
+        suppressed: page.suppressed,
+        failed: page.unreadable,
+    }
+}
+
+/// Ends a shard whose news has grown old: whoever it had left is not told any more.
+async fn expire(
+    work: &Work,
+    alert: &Alert,
+    selection: &Selection,
+    shard: &Shard,
+) -> anyhow::Result<()> {
+    let missed = match shard.due_at {
+        // Those of a wave were told nothing at all: they slept until it was old news.
+        Some(_) => 0,
+        None => selection.count(&work.app, shard).await?,
+    };
+    let ledger = Ledger { failed: missed, ..Ledger::default() };
+    write_down(work, alert, shard, (shard.last_id, BTreeSet::new()), ledger).await?;
+    Ok(())
 }
 
 /// Writes a page down. False when the fence no longer holds: then another worker does it.
 async fn write_down(
-    app: &App,
+    work: &Work,
     alert: &Alert,
     shard: &Shard,
-    end: i64,
-    tried: &[Tried],
+    (end, waves): (i64, BTreeSet<Timestamp>),
+    ledger: Ledger,
 ) -> Result<bool, sea_orm::DbErr> {
+    let app = &work.app;
     let change = app.begin().await?;
     let tx = change.transaction();
-    if !storage::alert::advance(tx, shard, end, app.now()).await? {
+    let term = (app.now(), work.leases.term().1);
+    if !storage::alert_shard::advance(tx, shard, end, term).await? {
         tracing::warn!(alert = %alert.id, shard = shard.number, "another worker took this shard over");
         return Ok(false);
     }
-    storage::alert::extend_lease(tx, shard, app.now() + LEASE).await?;
-    settle(app, &change, alert, tried).await?;
+    settle(app, &change, alert, ledger).await?;
+    for due_at in waves {
+        storage::alert_shard::insert_wave(tx, shard, due_at).await?;
+    }
     if end >= shard.last_id {
         storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
     }
@@ -83,11 +137,12 @@ async fn write_down(
     Ok(true)
 }
 
-/// Claims a shard that nobody holds.
-pub(super) async fn claim(app: &App) -> Result<Option<Shard>, sea_orm::DbErr> {
-    let change = app.begin().await?;
-    let now = app.now();
-    let shard = storage::alert::claim_shard(change.transaction(), now, now + LEASE).await?;
+/// Claims a shard that nobody holds, of a push service that has a lane free.
+pub(super) async fn claim(work: &Work) -> Result<Option<Shard>, sea_orm::DbErr> {
+    let change = work.app.begin().await?;
+    let (now, term) = (work.app.now(), work.leases.term());
+    let closed = work.traffic.closed(now);
+    let shard = storage::alert_shard::claim(change.transaction(), now, term, &closed).await?;
     change.commit().await?;
     Ok(shard)
 }

@@ -1,14 +1,35 @@
 //! Durable work: the worker's loop, and one file a job.
 
 mod deliver;
+mod lease;
 mod plan_alert;
 mod purge;
 mod retry_sends;
+mod select;
 mod send;
 mod settle;
+mod traffic;
 pub mod worker;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::opt_out::OptOutKey;
+use crate::push::Sender;
+
+/// What a job is handed.
+#[derive(Debug, Clone)]
+struct Work {
+    app: App,
+    sender: Arc<Sender>,
+    leases: lease::LeaseClock,
+    traffic: traffic::Traffic,
+    opt_out: OptOutKey,
+    shutdown: CancellationToken,
+}
 
 /// Why a job is not done.
 #[derive(Debug)]

@@ -1,32 +1,62 @@
-//! Divides an alert's audience into shards: ranges of subscription ids.
+//! Divides an alert's audience into shards: ranges of subscription ids, for each push service on its
+//! own, so that one that is slow holds up nobody else's readers.
 
 use uuid::Uuid;
 
 use super::Unfinished;
 use crate::app::App;
+use crate::domain::alert::AlertState;
 use crate::storage;
+use crate::storage::article::Visibility;
 
 /// Subscription ids that a shard spans.
 const SHARD: i64 = 10_000;
 
 /// Plans an alert. Planning it again changes nothing.
 pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
+    // Before the transaction: a large audience takes a moment to reckon.
+    let Some(alert) = storage::alert::by_id(app.db.connection(), alert_id).await? else {
+        return Err(Unfinished::GiveUp("there is no such alert".to_owned()));
+    };
+    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
+    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
+
     let change = app.begin().await?;
     let tx = change.transaction();
-    if storage::alert::by_id(tx, alert_id).await?.is_none() {
-        return Err(Unfinished::GiveUp("there is no such alert".to_owned()));
+    let Some(alert) = storage::alert::lock(tx, alert_id).await? else {
+        return Err(Unfinished::GiveUp("there is no such alert any more".to_owned()));
+    };
+    let is_due = alert.scheduled_at.is_none_or(|at| at <= app.now());
+    if !matches!(alert.state, AlertState::Scheduled | AlertState::Queued) || !is_due {
+        // Planned or called back already; or put off, and another job is to come.
+        return Ok(());
     }
+    let story = storage::article::by_id(tx, alert.article_id, Visibility::Published).await?;
+    if story.is_none() || app.now() >= alert.expires_at {
+        tracing::warn!(alert = %alert.id, "an alert is called back: its story is not before readers, or no news any more");
+        storage::alert::call_back(tx, alert_id, app.now()).await?;
+        change.commit().await?;
+        return Ok(());
+    }
+    let audience = i64::try_from(size.count).unwrap_or(i64::MAX);
+    storage::alert::start(tx, alert_id, (audience, app.now())).await?;
     // Whoever subscribes after this moment has read the story already, or reads it by visiting.
-    let last = storage::push_subscription::last_id(tx).await?;
-    storage::alert::plan(tx, alert_id, &ranges(last)).await?;
+    let mut shards = Vec::new();
+    for service_id in storage::push_service::ids(tx).await? {
+        let span = storage::audience::span_of(tx, service_id).await?;
+        let ranges = span.map(ranges).unwrap_or_default();
+        shards.extend(ranges.into_iter().map(|range| (service_id, range)));
+    }
+    let priority = i16::from(!alert.urgency.is_highest());
+    storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
     storage::alert::finish_if_done(tx, alert_id, app.now()).await?;
     change.commit().await?;
     Ok(())
 }
 
-/// Ranges (after, last] that cover every id up to the last one.
-fn ranges(last: i64) -> Vec<(i64, i64)> {
-    let starts = (0..).map(|number| number * SHARD).take_while(|after| *after < last);
+/// Ranges (after, last] that cover every id from the first to the last one.
+fn ranges((first, last): (i64, i64)) -> Vec<(i64, i64)> {
+    let starts = (0..).map(|number| first - 1 + number * SHARD).take_while(|after| *after < last);
     starts.map(|after| (after, (after + SHARD).min(last))).collect()
 }
 
@@ -36,9 +66,9 @@ mod tests {
 
     #[test]
     fn shards_cover_every_id_once() {
-        assert_eq!(ranges(0), []);
-        assert_eq!(ranges(1), [(0, 1)]);
-        assert_eq!(ranges(10_000), [(0, 10_000)]);
-        assert_eq!(ranges(20_001), [(0, 10_000), (10_000, 20_000), (20_000, 20_001)]);
+        assert_eq!(ranges((1, 1)), [(0, 1)]);
+        assert_eq!(ranges((1, 10_000)), [(0, 10_000)]);
+        assert_eq!(ranges((1, 20_001)), [(0, 10_000), (10_000, 20_000), (20_000, 20_001)]);
+        assert_eq!(ranges((7_000_001, 7_000_009)), [(7_000_000, 7_000_009)]);
     }
 }

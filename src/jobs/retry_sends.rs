@@ -1,46 +1,90 @@
 //! Tries again what could not be delivered, until the alert stops being news.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::send::{LEASE, Lease, message, send_all};
-use super::settle::{Tried, settle};
+use anyhow::Context;
+
+use super::Work;
+use super::lease::Held;
+use super::select::Selection;
+use super::send::{Messages, send_all};
+use super::settle::{Ledger, Tried, settle};
 use crate::app::App;
-use crate::domain::push_subscription::Recipient;
-use crate::push::{Outcome, Sender};
+use crate::domain::alert::Alert;
+use crate::push::{Outcome, Resting};
 use crate::storage;
+use crate::storage::alert_retry::{Batch, Retry};
 
 /// Messages tried again at once.
 const BATCH: u64 = 200;
 
-/// Tries a batch that is due. False when nothing is.
-pub(super) async fn run(app: &App, sender: &Sender) -> anyhow::Result<bool> {
-    let now = app.now();
+/// Tries a claimed batch. Says so when its push service is to be left alone.
+pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Resting>> {
+    let app = &work.app;
+    let alert = storage::alert::by_id(app.db.connection(), batch.alert_id).await?;
+    let alert = alert.context("a retry without its alert")?;
+    let before: HashMap<i64, Retry> =
+        batch.retries.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
+    let ids: Vec<i64> = before.keys().copied().collect();
+    let page = storage::audience::by_ids(app.db.connection(), &ids).await?;
+    let mut ledger = Ledger { failed: i64::try_from(page.unreadable.len())?, ..Ledger::default() };
+    let expired = app.now() >= alert.expires_at;
+    let selection = Selection::of(app, &alert).await?;
+    let mut now = Vec::new();
+    for (recipient, reader) in page.candidates {
+        match selection.held_until(&reader, app.now()) {
+            _ if expired => ledger.tried.push(Tried {
+                attempts: before.get(&recipient.id).map_or(0, |retry| retry.attempts),
+                recipient,
+                outcome: Outcome::Failed(None),
+            }),
+            None => now.push(recipient),
+            Some(until) if until < alert.expires_at => {
+                let waits = before.get(&recipient.id).copied();
+                ledger.waiting.push((waits.unwrap_or(Retry::untried(&recipient)), until));
+            }
+            Some(_) => ledger.suppressed += 1,
+        }
+    }
+    let messages = Messages::of(app, &alert).await?;
+    let held = Held::Retries(batch.clone());
+    let Some(sent) = send_all(work, &messages, now, held).await? else { return Ok(None) };
+    ledger.tried.extend(sent.tried.into_iter().map(|(recipient, outcome)| Tried {
+        attempts: before.get(&recipient.id).map_or(1, |retry| retry.attempts + 1),
+        recipient,
+        outcome,
+    }));
+    let untried = sent.untried.iter().filter_map(|recipient| before.get(&recipient.id));
+    let due_at = sent.resting.map_or(app.now(), |resting| resting.until);
+    ledger.waiting.extend(untried.map(|retry| (*retry, due_at)));
+    write_down(app, &alert, &batch, ledger).await?;
+    Ok(sent.resting)
+}
+
+/// Claims a batch that is due, of a push service that has a lane free.
+pub(super) async fn claim(work: &Work) -> Result<Option<Batch>, sea_orm::DbErr> {
+    let app = &work.app;
     let change = app.begin().await?;
-    let due =
-        storage::alert::claim_retries(change.transaction(), (now, now + LEASE), BATCH).await?;
+    let (term, claim) = (work.leases.term(), app.clock.new_claim());
+    let bounds = (BATCH, &*work.traffic.closed(app.now()));
+    let batch = storage::alert_retry::claim(change.transaction(), term, claim, bounds).await?;
     change.commit().await?;
-    let Some(first) = due.first() else { return Ok(false) };
-    let Some(alert) = storage::alert::by_id(app.db.connection(), first.alert_id).await? else {
-        // Its retries went with it.
-        return Ok(true);
-    };
-    let message = message(app, &alert).await?;
-    let attempts: HashMap<i64, i32> =
-        due.iter().map(|retry| (retry.push_subscription_id, retry.attempts)).collect();
-    let ids: Vec<i64> = attempts.keys().copied().collect();
-    let recipients = storage::push_subscription::by_ids(app.db.connection(), &ids).await?;
-    let lease = Lease::Retries(alert.id, &ids);
-    let Some(sent) = send_all(app, sender, (&alert, &message), recipients, lease).await else {
-        return Ok(true);
-    };
-    let again = |(recipient, outcome): (Recipient, Outcome)| {
-        let before = attempts.get(&recipient.id).copied().unwrap_or_default();
-        Tried { recipient, outcome, attempts: before + 1 }
-    };
-    let tried: Vec<Tried> = sent.into_iter().map(again).collect();
+    Ok(batch)
+}
+
+/// Writes a batch down: those parts of it that nobody else has taken over meanwhile.
+async fn write_down(
+    app: &App,
+    alert: &Alert,
+    batch: &Batch,
+    mut ledger: Ledger,
+) -> Result<(), sea_orm::DbErr> {
     let change = app.begin().await?;
-    settle(app, &change, &alert, &tried).await?;
-    storage::alert::finish_if_done(change.transaction(), alert.id, app.now()).await?;
-    change.commit().await?;
-    Ok(true)
+    let tx = change.transaction();
+    let mine: HashSet<i64> = storage::alert_retry::take(tx, batch).await?;
+    ledger.tried.retain(|one| mine.contains(&one.recipient.id));
+    ledger.waiting.retain(|(retry, _)| mine.contains(&retry.push_subscription_id));
+    settle(app, &change, alert, ledger).await?;
+    storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
+    change.commit().await
 }

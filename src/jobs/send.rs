@@ -1,104 +1,77 @@
-//! Sends one alert to many, while whoever sends keeps the lease on them.
+//! Sends one alert to many, and stops when it is told to.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::TimeDelta;
-use futures_util::{StreamExt, stream};
-use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::Work;
+use super::lease::Held;
 use crate::app::App;
-use crate::domain::alert::{Alert, MAX_PAYLOAD, SHORT_PAYLOAD, StoryLink};
+use crate::domain::alert::Alert;
+use crate::domain::alert_message::{Form, MAX_PAYLOAD, SHORT_PAYLOAD};
 use crate::domain::push_subscription::Recipient;
-use crate::push::{Message, Outcome, Sender};
+use crate::push::{Letter, Message, Sent};
 use crate::storage;
-use crate::storage::alert::Shard;
-use crate::storage::article::Visibility;
 
-/// How long claimed work belongs to its worker without a sign of life.
-pub(super) const LEASE: TimeDelta = TimeDelta::seconds(30);
-/// How often the lease is extended while messages are on their way.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// Messages under way at once; each push service has a bound of its own besides.
-const AT_ONCE: usize = 256;
+/// What an alert says to the readers of each edition that it reaches.
+#[derive(Debug)]
+pub(super) struct Messages(HashMap<Uuid, Arc<Message>>);
 
-/// What the worker holds while it sends.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Lease<'a> {
-    /// A shard.
-    Shard(&'a Shard),
-    /// Retries of an alert.
-    Retries(Uuid, &'a [i64]),
-}
-
-impl Lease<'_> {
-    /// Keeps it for longer. False when somebody else has it by now.
-    async fn extend(self, app: &App) -> Result<bool, DbErr> {
-        let (connection, until) = (app.db.connection(), app.now() + LEASE);
-        match self {
-            Self::Shard(shard) => storage::alert::extend_lease(connection, shard, until).await,
-            Self::Retries(alert_id, ids) => {
-                storage::alert::keep_retries(connection, (alert_id, ids), until).await?;
-                Ok(true)
-            }
-        }
+impl Messages {
+    /// The messages of an alert.
+    pub(super) async fn of(app: &App, alert: &Alert) -> anyhow::Result<Self> {
+        let further = alert.translations.iter().map(|(edition, _)| *edition);
+        let editions: Vec<Uuid> = std::iter::once(alert.edition_id).chain(further).collect();
+        let editions = storage::edition::by_ids(app.db.connection(), &editions).await?;
+        let site = &app.config.public_url;
+        let message = |edition| -> anyhow::Result<Message> {
+            Ok(Message {
+                form: Form::new(alert, edition, site, MAX_PAYLOAD)?,
+                short_form: Form::new(alert, edition, site, SHORT_PAYLOAD)?,
+                expires_at: alert.expires_at,
+                urgency: alert.urgency,
+                topic: alert.topic(),
+                decided_at: alert.scheduled_at.unwrap_or(alert.created_at),
+            })
+        };
+        let messages = editions.iter().map(|edition| Ok((edition.id, Arc::new(message(edition)?))));
+        Ok(Self(messages.collect::<anyhow::Result<_>>()?))
     }
 }
 
-/// The message of an alert: the same for everybody until it is sealed.
-pub(super) async fn message(app: &App, alert: &Alert) -> anyhow::Result<Message> {
-    let connection = app.db.connection();
-    let article =
-        storage::article::by_id(connection, alert.article_id, Visibility::Everything).await?;
-    let article = article.context("an alert without its article")?;
-    let edition = storage::edition::by_ids(connection, &[alert.edition_id]).await?.pop();
-    let edition = edition.context("an alert without its edition")?;
-    let url = article.canonical_url(&app.config.public_url, &edition);
-    let story = StoryLink { url: &url, locale: &edition.locale, direction: edition.direction };
-    let ttl = (alert.expires_at - app.now()).to_std().unwrap_or_default();
-    Ok(Message {
-        payload: alert.payload(&story, MAX_PAYLOAD)?.into(),
-        short_payload: alert.payload(&story, SHORT_PAYLOAD)?.into(),
-        ttl,
-        urgency: alert.urgency,
-        topic: alert.topic(),
-    })
-}
-
-/// Sends to everybody and says what became of each message; `None` when the lease was lost
-/// meanwhile. News that has expired is not sent: its messages count as failed.
+/// Sends to everybody; `None` when the work was lost to somebody else meanwhile, or called back.
+///
+/// On a shutdown no further message is begun, and those on their way are waited for.
 pub(super) async fn send_all(
-    app: &App,
-    sender: &Sender,
-    (alert, message): (&Alert, &Message),
+    work: &Work,
+    messages: &Messages,
     recipients: Vec<Recipient>,
-    lease: Lease<'_>,
-) -> Option<Vec<(Recipient, Outcome)>> {
-    let now = app.now();
-    if now >= alert.expires_at {
-        let missed = recipients.into_iter().map(|recipient| (recipient, Outcome::Failed(None)));
-        return Some(missed.collect());
+    held: Held,
+) -> anyhow::Result<Option<Sent>> {
+    let mut by_edition: HashMap<Uuid, Vec<Letter>> = HashMap::new();
+    for to in recipients {
+        let opt_out_token = work.opt_out.token(to.id, to.generation);
+        let letters = by_edition.entry(to.edition_id).or_default();
+        letters.push(Letter { to, opt_out_token, prepared: None });
     }
-    let sending = stream::iter(recipients)
-        .map(|recipient| async move {
-            let outcome = sender.send(&recipient, message, now).await;
-            (recipient, outcome)
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>();
-    tokio::pin!(sending);
-    let mut heartbeat = tokio::time::interval(HEARTBEAT);
-    heartbeat.reset();
-    loop {
-        tokio::select! {
-            outcomes = &mut sending => return Some(outcomes),
-            _ = heartbeat.tick() => match lease.extend(app).await {
-                Ok(true) => {}
-                Ok(false) => return None,
-                // What is on its way cannot be called back. The fence decides in the end.
-                Err(error) => tracing::warn!(%error, "a lease could not be extended"),
-            }
+    let (_heartbeat, lost) = held.keep(work.leases.clone());
+    let sending = async {
+        let mut sent = Sent::default();
+        for (edition, letters) in by_edition {
+            let message = messages.0.get(&edition);
+            let message =
+                message.context("an alert reaches an edition that it has no words for")?;
+            let more = work.sender.send(letters, message, &work.shutdown).await?;
+            sent.tried.extend(more.tried);
+            sent.untried.extend(more.untried);
+            sent.resting = sent.resting.max(more.resting);
         }
-    }
+        anyhow::Ok(sent)
+    };
+    Ok(tokio::select! {
+        () = lost.cancelled() => None,
+        sent = sending => Some(sent?),
+    })
 }

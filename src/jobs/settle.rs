@@ -5,11 +5,11 @@ use chrono::TimeDelta;
 use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, Counts};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 use crate::push::Outcome;
-use crate::storage::alert::{Counts, Retry};
+use crate::storage::alert_retry::Retry;
 use crate::storage::{self, Change};
 
 /// The first wait before a message is tried again; it doubles with each try.
@@ -35,23 +35,44 @@ impl Tried {
     }
 }
 
-/// Writes what became of messages of one alert into the change, in a fixed number of statements.
+/// What is to be written down of a page or of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Messages that were tried.
+    pub tried: Vec<Tried>,
+    /// Those that wait: until the reader's quiet hours end, or for the next worker.
+    pub waiting: Vec<(Retry, Timestamp)>,
+    /// How many were not sent because the reader did not want them.
+    pub suppressed: i64,
+    /// How many could not even be tried.
+    pub failed: i64,
+}
+
+/// Writes a ledger of one alert into the change, in a fixed number of statements.
 pub(super) async fn settle(
     app: &App,
     change: &Change,
     alert: &Alert,
-    tried: &[Tried],
+    ledger: Ledger,
 ) -> Result<(), DbErr> {
     let tx = change.transaction();
-    let ids = |keep: fn(&Tried) -> bool| -> Vec<i64> {
-        tried.iter().filter(|one| keep(one)).map(|one| one.recipient.id).collect()
-    };
     // Readers may have opted out, or brought new keys, while their messages were on the way.
-    let exceptions = ids(|one| one.outcome != Outcome::Accepted);
+    let excepted = ledger.tried.iter().filter(|one| one.outcome != Outcome::Accepted);
+    let waiting = ledger.waiting.iter().map(|(retry, _)| retry.push_subscription_id);
+    let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(waiting).collect();
+    exceptions.sort_unstable();
     let living = storage::push_subscription::lock(tx, &exceptions).await?;
-    let mut counts = Counts::default();
-    let (mut gone, mut retries) = (Vec::new(), Vec::new());
-    for one in tried {
+    let mut counts =
+        Counts { suppressed: ledger.suppressed, failed: ledger.failed, ..Counts::default() };
+    let (mut gone, mut given_up) = (Vec::new(), Vec::new());
+    let mut again: Vec<(Retry, Timestamp)> = Vec::new();
+    again.extend(
+        ledger
+            .waiting
+            .into_iter()
+            .filter(|(retry, _)| living.contains_key(&retry.push_subscription_id)),
+    );
+    for one in &ledger.tried {
         let generation = living.get(&one.recipient.id).copied();
         match one.outcome {
             Outcome::Accepted => counts.accepted += 1,
@@ -59,27 +80,26 @@ pub(super) async fn settle(
                 counts.gone += 1;
                 gone.push(one.recipient.id);
             }
-            Outcome::Gone if generation.is_none() => counts.gone += 1,
-            _ if generation.is_none() => {}
-            // Shortened already and still too large: no later try would be shorter.
-            Outcome::TooLarge => counts.failed += 1,
-            _ => match due_at(app, alert, one) {
-                Some(due_at) => retries.push((retry(alert, one), one.outcome.status(), due_at)),
-                None => counts.failed += 1,
+            _ if generation.is_none() => counts.gone += 1,
+            // What is gone is an older generation; the browser has new keys by now.
+            outcome => match due_at(app, alert, one).filter(|_| outcome.may_change()) {
+                Some(due_at) => again.push((retry(one), due_at)),
+                None => {
+                    counts.failed += 1;
+                    given_up.push(retry(one));
+                }
             },
         }
     }
     storage::push_subscription::delete(tx, &gone).await?;
-    let again = ids(|one| one.attempts > 1);
-    if !again.is_empty() {
-        storage::alert::delete_retries(tx, alert.id, &again).await?;
-    }
-    storage::alert::insert_retries(tx, retries).await?;
+    storage::alert_retry::insert_all(tx, alert.id, again).await?;
+    storage::alert_retry::bury(tx, alert.id, given_up, app.now()).await?;
     storage::alert::count(tx, alert.id, counts).await
 }
 
-fn retry(alert: &Alert, one: &Tried) -> Retry {
-    Retry { alert_id: alert.id, push_subscription_id: one.recipient.id, attempts: one.attempts }
+fn retry(one: &Tried) -> Retry {
+    let (attempts, last_status) = (one.attempts, one.outcome.status());
+    Retry { attempts, last_status, ..Retry::tried(&one.recipient) }
 }
 
 /// When the message is tried next; `None` when it is no news any more by then.
@@ -87,7 +107,10 @@ fn due_at(app: &App, alert: &Alert, one: &Tried) -> Option<Timestamp> {
     let doublings = u32::try_from(one.attempts - 1).unwrap_or_default().min(16);
     let wait = app.clock.jitter((FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT));
     let asked = match one.outcome {
-        Outcome::Wait(Some(after)) => TimeDelta::from_std(after).ok()?,
+        // Not before the service said, and not all at the instant that it said.
+        Outcome::Wait { after: Some(after), .. } => {
+            TimeDelta::from_std(after).ok()? + app.clock.jitter(FIRST_WAIT)
+        }
         _ => TimeDelta::zero(),
     };
     let due_at = app.now().checked_add_signed(wait.max(asked))?;

@@ -1,10 +1,12 @@
 //! Push: one encrypted request per subscription. Knows nothing about articles.
 
+mod gate;
 pub mod outcome;
 pub mod seal;
 mod sender;
 mod transport;
 pub mod vapid;
 
+pub use gate::Resting;
 pub use outcome::Outcome;
-pub use sender::{Message, Sender};
+pub use sender::{Letter, Message, Sender, Sent};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::clock::Timestamp;
 
@@ -21,7 +21,12 @@ pub enum Outcome {
     /// The push service takes only shorter messages.
     TooLarge,
     /// Too many requests: worth trying again after a while, or when the service said.
-    Wait(Option<Duration>),
+    Wait {
+        /// How it was said.
+        status: u16,
+        /// How long to wait.
+        after: Option<Duration>,
+    },
     /// A fault of ours: clock, key, subject or audience. The subscription is innocent.
     Refused(u16),
     /// The push service failed, or could not be reached: worth trying again.
@@ -37,13 +42,20 @@ impl Outcome {
             404 | 410 => Self::Gone,
             413 => Self::TooLarge,
             // Windows' service says 406 where others say 429.
-            429 | 406 => Self::Wait(retry_after(headers, now)),
+            status @ (406 | 429 | 503) => Self::Wait { status, after: retry_after(headers, now) },
             code @ (401 | 403) => Self::Refused(code),
-            503 => match retry_after(headers, now) {
-                Some(wait) => Self::Wait(Some(wait)),
-                None => Self::Failed(Some(503)),
-            },
             code => Self::Failed(Some(code)),
+        }
+    }
+
+    /// Whether another try may end otherwise. What was shortened already and is still too large will
+    /// not be taken, nor what is malformed.
+    pub fn may_change(self) -> bool {
+        const MALFORMED: [u16; 6] = [400, 405, 411, 414, 415, 431];
+        match self {
+            Self::Accepted | Self::TooLarge => false,
+            Self::Failed(status) => status.is_none_or(|status| !MALFORMED.contains(&status)),
+            Self::Gone | Self::Wait { .. } | Self::Refused(_) => true,
         }
     }
 
@@ -53,7 +65,7 @@ impl Outcome {
             Self::Accepted => "accepted",
             Self::Gone => "gone",
             Self::TooLarge => "too_large",
-            Self::Wait(_) => "throttled",
+            Self::Wait { .. } => "throttled",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
         }
@@ -65,8 +77,7 @@ impl Outcome {
             Self::Accepted => None,
             Self::Gone => Some(410),
             Self::TooLarge => Some(413),
-            Self::Wait(_) => Some(429),
-            Self::Refused(status) => Some(status),
+            Self::Wait { status, .. } | Self::Refused(status) => Some(status),
             Self::Failed(status) => status,
         }
     }
@@ -97,6 +108,14 @@ mod tests {
         Outcome::of_answer(StatusCode::from_u16(status).unwrap(), &headers, now)
     }
 
+    /// How long an answer says to wait.
+    fn waits(status: u16, after: Option<&str>) -> Option<Duration> {
+        match outcome(status, after) {
+            Outcome::Wait { status: said, after } if said == status => after,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn each_answer_means_what_it_means() {
         for (status, expected) in [
@@ -108,12 +127,12 @@ mod tests {
             (401, Outcome::Refused(401)),
             (403, Outcome::Refused(403)),
             (404, Outcome::Gone),
-            (406, Outcome::Wait(None)),
+            (406, Outcome::Wait { status: 406, after: None }),
             (410, Outcome::Gone),
             (413, Outcome::TooLarge),
-            (429, Outcome::Wait(None)),
+            (429, Outcome::Wait { status: 429, after: None }),
             (500, Outcome::Failed(Some(500))),
-            (503, Outcome::Failed(Some(503))),
+            (503, Outcome::Wait { status: 503, after: None }),
         ] {
             assert_eq!(outcome(status, None), expected, "{status}");
         }
@@ -121,22 +140,22 @@ mod tests {
 
     #[test]
     fn a_wait_is_read_in_both_forms() {
-        assert_eq!(outcome(429, Some("120")), Outcome::Wait(Some(Duration::from_secs(120))));
+        assert_eq!(waits(429, Some("120")), Some(Duration::from_secs(120)));
         let date = Some("Sat, 23 Nov 2024 04:40:00 GMT");
-        assert_eq!(outcome(503, date), Outcome::Wait(Some(Duration::from_secs(60))));
+        assert_eq!(waits(503, date), Some(Duration::from_secs(60)));
         let past = Some("Sat, 23 Nov 2024 04:00:00 GMT");
-        assert_eq!(outcome(429, past), Outcome::Wait(Some(Duration::ZERO)));
+        assert_eq!(waits(429, past), Some(Duration::ZERO));
         for vague in ["soon", "", "-1", "1.5"] {
-            assert_eq!(outcome(429, Some(vague)), Outcome::Wait(None), "{vague}");
+            assert_eq!(waits(429, Some(vague)), None, "{vague}");
         }
     }
 
     #[test]
     fn no_wait_is_too_long_to_reckon_with() {
         for after in ["18446744073709551615", "99999999999999999999", "9223372036854775"] {
-            assert_eq!(outcome(429, Some(after)), Outcome::Wait(Some(LONGEST_WAIT)), "{after}");
+            assert_eq!(waits(429, Some(after)), Some(LONGEST_WAIT), "{after}");
         }
         let date = Some("Fri, 31 Dec 9999 23:59:59 GMT");
-        assert_eq!(outcome(503, date), Outcome::Wait(Some(LONGEST_WAIT)));
+        assert_eq!(waits(503, date), Some(LONGEST_WAIT));
     }
 }

@@ -10,6 +10,8 @@ use crate::domain::push_subscription::PushKeys;
 
 /// The one record's size, and the largest body that push services take (RFC 8030 §7.2).
 const RECORD_SIZE: u32 = 4_096;
+/// Bytes before the record: salt, record size, and the sender's public key with its length.
+const HEADER: usize = 16 + 4 + 1 + 65;
 /// Marks the last record (RFC 8188 §2).
 const LAST: u8 = 2;
 
@@ -18,46 +20,89 @@ const LAST: u8 = 2;
 ///
 /// Fails when the browser's key is no point of the curve, or the system gives no randomness.
 pub fn seal(keys: &PushKeys, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
-    // ring makes key pairs from its own source of randomness and from no other.
-    let random = SystemRandom::new();
-    let private = EphemeralPrivateKey::generate(&ECDH_P256, &random)?;
-    let public: [u8; 65] =
-        private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
-    let mut salt = [0; 16];
-    random.fill(&mut salt)?;
-    let browser = UnparsedPublicKey::new(&ECDH_P256, keys.p256dh);
-    agree_ephemeral(private, &browser, |secret| encrypt(keys, &public, secret, salt, plaintext))?
+    Prepared::new(keys)?.seal(plaintext)
 }
 
-fn encrypt(
-    keys: &PushKeys,
-    public: &[u8; 65],
-    secret: &[u8],
-    salt: [u8; 16],
-    plaintext: &[u8],
-) -> Result<Vec<u8>, Unspecified> {
-    // RFC 8291 §3.4: both public keys and the browser's secret go into the keying material.
-    let info = [b"WebPush: info\0".as_slice(), &keys.p256dh, public];
-    let mut material = [0; 32];
-    expand(&Salt::new(HKDF_SHA256, &keys.auth).extract(secret), &info, &mut material)?;
-    let pseudorandom = Salt::new(HKDF_SHA256, &salt).extract(&material);
-    let (mut key, mut nonce) = ([0; 16], [0; 12]);
-    expand(&pseudorandom, &[b"Content-Encoding: aes128gcm\0"], &mut key)?;
-    expand(&pseudorandom, &[b"Content-Encoding: nonce\0"], &mut nonce)?;
+/// A key pair for one browser whose secret has been agreed upon: all of sealing that does not depend
+/// on the message, and nine tenths of its cost.
+///
+/// It cannot be copied and is gone once it has sealed, so it serves one message at most.
+pub struct Prepared {
+    public: [u8; 65],
+    material: [u8; 32],
+}
 
-    let mut record = Vec::with_capacity(plaintext.len() + 1 + AES_128_GCM.tag_len());
-    record.extend_from_slice(plaintext);
-    record.push(LAST);
-    let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key)?);
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut record)?;
+impl Prepared {
+    /// Bytes of its stored form.
+    pub const BYTES: usize = 65 + 32;
 
-    let mut body = Vec::with_capacity(86 + record.len());
-    body.extend_from_slice(&salt);
-    body.extend_from_slice(&RECORD_SIZE.to_be_bytes());
-    body.push(65);
-    body.extend_from_slice(public);
-    body.extend_from_slice(&record);
-    Ok(body)
+    /// Makes a new key pair for a browser.
+    pub fn new(keys: &PushKeys) -> Result<Self, Unspecified> {
+        // ring makes key pairs from its own source of randomness and from no other.
+        let private = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new())?;
+        let public: [u8; 65] =
+            private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
+        let browser = UnparsedPublicKey::new(&ECDH_P256, keys.p256dh);
+        agree_ephemeral(private, &browser, |secret| Self::agreed(keys, public, secret))?
+    }
+
+    /// RFC 8291 §3.4: both public keys and the browser's secret go into the keying material.
+    fn agreed(keys: &PushKeys, public: [u8; 65], secret: &[u8]) -> Result<Self, Unspecified> {
+        let info = [b"WebPush: info\0".as_slice(), &keys.p256dh, &public];
+        let mut material = [0; 32];
+        expand(&Salt::new(HKDF_SHA256, &keys.auth).extract(secret), &info, &mut material)?;
+        Ok(Self { public, material })
+    }
+
+    /// Seals a message with a new salt.
+    pub fn seal(self, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let mut salt = [0; 16];
+        SystemRandom::new().fill(&mut salt)?;
+        self.seal_with(salt, plaintext)
+    }
+
+    fn seal_with(self, salt: [u8; 16], plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let pseudorandom = Salt::new(HKDF_SHA256, &salt).extract(&self.material);
+        let (mut key, mut nonce) = ([0; 16], [0; 12]);
+        expand(&pseudorandom, &[b"Content-Encoding: aes128gcm\0"], &mut key)?;
+        expand(&pseudorandom, &[b"Content-Encoding: nonce\0"], &mut nonce)?;
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key)?);
+
+        let mut body = Vec::with_capacity(HEADER + plaintext.len() + 1 + AES_128_GCM.tag_len());
+        body.extend_from_slice(&salt);
+        body.extend_from_slice(&RECORD_SIZE.to_be_bytes());
+        body.push(65);
+        body.extend_from_slice(&self.public);
+        body.extend_from_slice(plaintext);
+        body.push(LAST);
+        let record = &mut body[HEADER..];
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), record)?;
+        body.extend_from_slice(tag.as_ref());
+        Ok(body)
+    }
+
+    /// Its stored form, which is as secret as the message will be.
+    pub fn into_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..65].copy_from_slice(&self.public);
+        bytes[65..].copy_from_slice(&self.material);
+        bytes
+    }
+
+    /// What was stored. Whoever calls this has made sure that nobody else reads the same bytes.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut prepared = Self { public: [0; 65], material: [0; 32] };
+        prepared.public.copy_from_slice(&bytes[..65]);
+        prepared.material.copy_from_slice(&bytes[65..]);
+        prepared
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared(…)")
+    }
 }
 
 fn expand(pseudorandom: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {
@@ -75,7 +120,7 @@ impl KeyType for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alert::MAX_PAYLOAD;
+    use crate::domain::alert_message::MAX_PAYLOAD;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ece::crypto::EcKeyComponents;
@@ -100,8 +145,8 @@ mod tests {
         );
         let secret: [u8; 32] = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
         let salt = bytes("DGv6ra1nlYgDCS1FRnbzlw");
-        let sealed =
-            encrypt(&keys, &public, &secret, salt, b"When I grow up, I want to be a watermelon");
+        let sealed = Prepared::agreed(&keys, public, &secret)
+            .and_then(|pair| pair.seal_with(salt, b"When I grow up, I want to be a watermelon"));
         let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
         assert_eq!(URL_SAFE_NO_PAD.encode(sealed.unwrap()), expected);
     }
@@ -114,6 +159,16 @@ mod tests {
             let opened = ece::decrypt(&private, &keys.auth, &sealed).unwrap();
             assert_eq!(opened, message.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_pair_made_beforehand_seals_alike() {
+        let (private, keys) = browser();
+        let stored = Prepared::new(&keys).unwrap().into_bytes();
+        let sealed = Prepared::from_bytes(&stored).seal("خبر عاجل".as_bytes()).unwrap();
+        assert_eq!(sealed[21..86], stored[..65]);
+        let opened = ece::decrypt(&private, &keys.auth, &sealed).unwrap();
+        assert_eq!(opened, "خبر عاجل".as_bytes());
     }
 
     #[test]

@@ -1,38 +1,81 @@
-//! The sender: seals off the reactor, sends with bounded concurrency for each push service.
+//! The sender: seals ahead of the sends and off the reactor, and sends as fast as each push service
+//! takes it.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::Full;
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use hyper::{Request, Uri};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::gate::{Gate, Resting};
 use super::outcome::Outcome;
-use super::seal::seal;
+use super::seal::Prepared;
 use super::transport::Transport;
 use super::vapid::{Signer, VapidKeys};
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
-use crate::domain::clock::Timestamp;
+use crate::domain::alert_message::Form;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::push_subscription::Recipient;
 
-/// How long a push service that refuses our credentials is left alone.
-const REFUSED_FOR: TimeDelta = TimeDelta::seconds(60);
+/// Messages sealed in one go: long enough for a thread to be worth it, short enough to begin soon.
+const SEALED_AT_ONCE: usize = 50;
+/// Messages of one page under way at once; each push service has a bound of its own besides.
+const AT_ONCE: usize = 512;
+/// How long a page waits for the slowest of its services. Messages that have not got their turn by
+/// then wait elsewhere, and hold up nobody.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Services that are remembered while nothing is on its way to them.
+const REMEMBERED: usize = 1_000;
 
 /// What is sent to many.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// Before sealing, at most 3993 bytes.
-    pub payload: Arc<[u8]>,
+    pub form: Form,
     /// The same, shorter, for a push service that finds it too large.
-    pub short_payload: Arc<[u8]>,
-    /// How long a push service keeps it for a browser that is away.
-    pub ttl: Duration,
+    pub short_form: Form,
+    /// Until when a push service keeps it for a browser that is away.
+    pub expires_at: Timestamp,
     /// How soon devices should be woken.
     pub urgency: Urgency,
     /// Replaces an earlier message of the same topic that still waits.
     pub topic: String,
+    /// From when on it is measured how long messages take.
+    pub decided_at: Timestamp,
+}
+
+/// One browser's copy of a message.
+#[derive(Debug)]
+pub struct Letter {
+    /// To whom.
+    pub to: Recipient,
+    /// What ends the reader's alerts by a link.
+    pub opt_out_token: String,
+    /// A key pair that was made beforehand; a fresh one is made without it.
+    pub prepared: Option<Prepared>,
+}
+
+/// What became of the letters of a page.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Those that were sent, and what the push services said.
+    pub tried: Vec<(Recipient, Outcome)>,
+    /// Those that were not: their service is left alone, or too slow, or the worker ends.
+    pub untried: Vec<Recipient>,
+    /// When a service that turned letters away is worth trying again.
+    pub resting: Option<Resting>,
 }
 
 /// Sends messages to browsers by their push services.
@@ -40,65 +83,143 @@ pub struct Message {
 pub struct Sender {
     transport: Transport,
     signer: Signer,
-    sealing: Semaphore,
-    concurrency: usize,
-    services: Mutex<HashMap<String, Service>>,
+    clock: Arc<dyn Clock>,
+    cores: Arc<Semaphore>,
+    at_once: u32,
+    per_second: NonZeroU32,
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
 }
 
-/// What is known of one push service.
-#[derive(Debug, Clone)]
-struct Service {
-    turns: Arc<Semaphore>,
-    /// The status with which it refused our credentials, and until when it is left alone.
-    refused: Option<(u16, Timestamp)>,
+struct Sealed {
+    to: Recipient,
+    opt_out_token: String,
+    body: Option<Vec<u8>>,
+}
+
+enum Fate {
+    Tried(Outcome),
+    Untried(Option<Resting>),
 }
 
 impl Sender {
     /// A sender with these keys.
-    pub fn new(keys: VapidKeys, config: &PushConfig) -> anyhow::Result<Self> {
+    pub fn new(
+        keys: VapidKeys,
+        config: &PushConfig,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
-            transport: Transport::new(config.allow_loopback)?,
+            transport: Transport::new(config.allow_loopback, config.ca_file.as_deref())?,
             signer: Signer::new(keys, config.subject.clone()),
-            sealing: Semaphore::new(cores),
-            concurrency: usize::try_from(config.concurrency)?,
-            services: Mutex::new(HashMap::new()),
+            clock,
+            cores: Arc::new(Semaphore::new(cores)),
+            at_once: config.concurrency,
+            per_second: NonZeroU32::new(config.per_second).context("push.per_second is 0")?,
+            gates: Mutex::new(HashMap::new()),
         })
     }
 
-    /// Sends a message to one browser and says what became of it. A message that is too large is
-    /// tried once more, shorter.
-    pub async fn send(&self, to: &Recipient, message: &Message, now: Timestamp) -> Outcome {
-        let origin = to.endpoint.origin();
-        let Ok(_turn) = self.service(&origin).turns.acquire_owned().await else {
-            return Outcome::Failed(None);
+    /// Sends a message to many, each at the pace of its own service. Once `stop` is cancelled no
+    /// further message is begun, and those on their way are waited for.
+    pub async fn send(
+        &self,
+        letters: Vec<Letter>,
+        message: &Arc<Message>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Sent> {
+        let head = &head(message, self.clock.now())?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut letters = letters.into_iter();
+        let chunks = std::iter::from_fn(|| {
+            let chunk: Vec<Letter> = letters.by_ref().take(SEALED_AT_ONCE).collect();
+            (!chunk.is_empty()).then_some(chunk)
+        });
+        let mut sending = stream::iter(chunks)
+            .map(|chunk| self.seal(chunk, Arc::clone(message)))
+            .buffered(2)
+            .flat_map(stream::iter)
+            .map(|sealed| self.deliver(sealed, message, head, (deadline, stop)))
+            .buffer_unordered(AT_ONCE);
+        let mut sent = Sent::default();
+        while let Some((to, fate)) = sending.next().await {
+            match fate {
+                Fate::Tried(outcome) => sent.tried.push((to, outcome)),
+                Fate::Untried(resting) => {
+                    sent.untried.push(to);
+                    sent.resting = sent.resting.max(resting);
+                }
+            }
+        }
+        self.measure(&sent, message);
+        Ok(sent)
+    }
+
+    /// Seals letters, as many at once as there are cores.
+    async fn seal(&self, letters: Vec<Letter>, message: Arc<Message>) -> Vec<Sealed> {
+        let turn = Arc::clone(&self.cores).acquire_owned().await;
+        let seal = move || {
+            let _turn = turn;
+            let seal = |Letter { to, opt_out_token, prepared }: Letter| {
+                let payload = message.form.with(&opt_out_token);
+                let body = match prepared {
+                    Some(prepared) => prepared.seal(&payload),
+                    None => super::seal::seal(&to.keys, &payload),
+                };
+                Sealed { to, opt_out_token, body: body.ok() }
+            };
+            letters.into_iter().map(seal).collect()
         };
-        // Asked only now: the service may have refused us while this message waited for its turn.
-        if let Some((status, until)) = self.service(&origin).refused
-            && now < until
-        {
-            return Outcome::Refused(status);
+        // A panic there is a bug that must not pass for letters that were never written.
+        match tokio::task::spawn_blocking(seal).await {
+            Ok(sealed) => sealed,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-        let mut outcome = self.attempt(to, &message.payload, message, now).await;
+    }
+
+    async fn deliver(
+        &self,
+        sealed: Sealed,
+        message: &Arc<Message>,
+        head: &HeaderMap,
+        (deadline, stop): (Instant, &CancellationToken),
+    ) -> (Recipient, Fate) {
+        let Sealed { to, opt_out_token, body } = sealed;
+        let Some(body) = body else {
+            // The row is damaged, or the system gives no randomness: no reason to delete anybody.
+            tracing::error!(id = to.id, "a message cannot be sealed");
+            return (to, Fate::Tried(Outcome::Failed(None)));
+        };
+        let origin = to.endpoint.origin();
+        let gate = self.gate(&origin);
+        let pass = match tokio::time::timeout_at(deadline, gate.pass(self.clock.now())).await {
+            Ok(Ok(pass)) if !stop.is_cancelled() => pass,
+            Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
+            Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
+        };
+        let mut outcome = self.attempt(&to, body, head, pass.place).await;
         if outcome == Outcome::TooLarge {
-            outcome = self.attempt(to, &message.short_payload, message, now).await;
+            let short = Message { form: message.short_form.clone(), ..(**message).clone() };
+            let letter = Letter { to: to.clone(), opt_out_token, prepared: None };
+            let sealed = self.seal(vec![letter], Arc::new(short)).await;
+            if let Some(body) = sealed.into_iter().next().and_then(|sealed| sealed.body) {
+                outcome = self.attempt(&to, body, head, pass.place).await;
+            }
         }
-        let service = to.endpoint.service();
-        metrics::counter!("khabar_push_total", "outcome" => outcome.as_str(), "service" => service)
-            .increment(1);
-        if let Outcome::Refused(status) = outcome {
-            self.refuse(&origin, status, now);
+        if let Some(alarm) = gate.learn(outcome, self.clock.now()) {
+            alarm.raise(&origin);
         }
-        outcome
+        (to, Fate::Tried(outcome))
     }
 
     async fn attempt(
         &self,
         to: &Recipient,
-        payload: &Arc<[u8]>,
-        message: &Message,
-        now: Timestamp,
+        body: Vec<u8>,
+        head: &HeaderMap,
+        place: u32,
     ) -> Outcome {
+        let now = self.clock.now();
         let authorization = match self.signer.authorization(&to.endpoint.origin(), now) {
             Ok(authorization) => authorization,
             Err(error) => {
@@ -106,45 +227,68 @@ impl Sender {
                 return Outcome::Failed(None);
             }
         };
-        let sealed = {
-            let Ok(_turn) = self.sealing.acquire().await else { return Outcome::Failed(None) };
-            let (keys, payload) = (to.keys.clone(), Arc::clone(payload));
-            tokio::task::spawn_blocking(move || seal(&keys, &payload)).await
+        let Ok(uri) = Uri::try_from(to.endpoint.url().as_str()) else {
+            tracing::error!(id = to.id, "an endpoint is no address for a request");
+            return Outcome::Failed(None);
         };
-        match sealed {
-            Ok(Ok(body)) => {
-                self.transport.send(&to.endpoint, authorization, body, message, now).await
-            }
-            // Keys that were checked when they came cannot be sealed for: the row is damaged.
-            Ok(Err(_)) => Outcome::Gone,
-            Err(error) => {
-                tracing::error!(%error, "sealing was interrupted");
-                Outcome::Failed(None)
-            }
+        let mut request = Request::post(uri).body(Full::new(Bytes::from(body)));
+        let Ok(request) = &mut request else { return Outcome::Failed(None) };
+        *request.headers_mut() = head.clone();
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        match self.transport.send(&to.endpoint, std::mem::take(request), place).await {
+            Some(answer) => Outcome::of_answer(answer.status, &answer.headers, now),
+            None => Outcome::Failed(None),
         }
     }
 
-    fn service(&self, origin: &str) -> Service {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = services.entry(origin.to_owned()).or_insert_with(|| Service {
-            turns: Arc::new(Semaphore::new(self.concurrency)),
-            refused: None,
-        });
-        known.clone()
+    fn gate(&self, origin: &str) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gate) = gates.get(origin) {
+            return Arc::clone(gate);
+        }
+        // Whoever subscribes may name a host of their own below a push service's.
+        if gates.len() >= REMEMBERED {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        let gate = Arc::new(Gate::new(self.at_once, self.per_second));
+        gates.insert(origin.to_owned(), Arc::clone(&gate));
+        gate
     }
 
-    /// Leaves a push service alone for a while and raises the alarm, once: the fault is ours.
-    fn refuse(&self, origin: &str, status: u16, now: Timestamp) {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(service) = services.get_mut(origin) else { return };
-        let known = service.refused.is_some_and(|(_, until)| now < until);
-        service.refused = Some((status, now + REFUSED_FOR));
-        if !known {
-            tracing::error!(
-                service = origin,
-                status,
-                "a push service refuses our credentials; check the clock, push.subject and the VAPID keys"
-            );
+    /// Counts a page at once: a counter for each message would cost more than the message.
+    fn measure(&self, sent: &Sent, message: &Message) {
+        let mut counts: HashMap<(&str, &str), u64> = HashMap::new();
+        for (to, outcome) in &sent.tried {
+            *counts.entry((to.endpoint.service(), outcome.as_str())).or_default() += 1;
         }
+        for ((service, outcome), count) in counts {
+            let (service, outcome) = (service.to_owned(), outcome.to_owned());
+            metrics::counter!("khabar_push_total", "outcome" => outcome, "service" => service)
+                .increment(count);
+        }
+        let accepted = sent.tried.iter().filter(|(_, outcome)| *outcome == Outcome::Accepted);
+        let took = (self.clock.now() - message.decided_at).to_std().unwrap_or_default();
+        metrics::histogram!("khabar_alert_accepted_seconds")
+            .record_many(took.as_secs_f64(), accepted.count());
     }
+}
+
+/// The headers that all letters of a page share (RFC 8030 §5, RFC 8291 §4).
+fn head(message: &Message, now: Timestamp) -> anyhow::Result<HeaderMap> {
+    let ttl = (message.expires_at - now).num_seconds().max(0);
+    let mut head = HeaderMap::with_capacity(8);
+    head.insert(CONTENT_ENCODING, HeaderValue::from_static("aes128gcm"));
+    head.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    head.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("khabar/", env!("CARGO_PKG_VERSION"))),
+    );
+    head.insert(HeaderName::from_static("ttl"), HeaderValue::from(ttl));
+    head.insert(
+        HeaderName::from_static("urgency"),
+        HeaderValue::from_static(message.urgency.as_str()),
+    );
+    let topic = HeaderValue::from_str(&message.topic).context("the topic is no header")?;
+    head.insert(HeaderName::from_static("topic"), topic);
+    Ok(head)
 }

@@ -1,85 +1,137 @@
-//! Transport: one HTTPS request per message, to public addresses only, with an end to everything.
+//! Transport: one HTTPS request per message, HTTP/2 where the push service offers it, to public
+//! addresses only, with an end to everything.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::HeaderMap;
+use hyper::{Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use tower::Service;
 
-use super::outcome::Outcome;
-use super::sender::Message;
-use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::{Endpoint, is_public};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Bytes of an answer that are read: enough to keep the connection, too few to be drowned.
 const MAX_ANSWER: usize = 64 * 1_024;
+/// Messages on one connection of HTTP/2 before the next one is opened: what most services allow.
+const STREAMS: u32 = 100;
+/// Connections of HTTP/2 to one push service.
+const CONNECTIONS: usize = 8;
+
+type Https = Client<HttpsConnector<HttpConnector<PublicOnly>>, Full<Bytes>>;
 
 /// Connections to push services, kept open between messages.
 #[derive(Debug)]
 pub(super) struct Transport {
-    client: Client,
+    /// Each keeps one connection of HTTP/2 to each service.
+    clients: Vec<Https>,
     allow_loopback: bool,
+}
+
+/// What a push service answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
 }
 
 impl Transport {
     /// Connections to public addresses; to this machine's own too if `allow_loopback`, for tests.
-    pub(super) fn new(allow_loopback: bool) -> anyhow::Result<Self> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(PublicOnly { allow_loopback })
-            .user_agent(concat!("khabar/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("the client for push services cannot be made")?;
-        Ok(Self { client, allow_loopback })
+    /// `ca_file` holds certificates of authorities that are trusted besides the system's.
+    pub(super) fn new(allow_loopback: bool, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let tls = tls(ca_file)?;
+        let client = || {
+            let mut http = HttpConnector::new_with_resolver(PublicOnly { allow_loopback });
+            http.enforce_http(false);
+            http.set_nodelay(true);
+            http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+            let https = HttpsConnectorBuilder::new()
+                .with_tls_config(tls.clone())
+                .https_or_http()
+                .enable_all_versions()
+                .wrap_connector(http);
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .http2_keep_alive_interval(Some(Duration::from_secs(20)))
+                .http2_keep_alive_timeout(REQUEST_TIMEOUT)
+                .build(https)
+        };
+        Ok(Self { clients: (0..CONNECTIONS).map(|_| client()).collect(), allow_loopback })
     }
 
-    /// Sends a sealed body and says what became of it.
+    /// Sends a request and reads the answer. `place` counts the messages that are under way to the
+    /// same service: they share connections in its order.
+    ///
+    /// `None` when nothing came back in time: what went wrong would name the address.
     pub(super) async fn send(
         &self,
-        endpoint: &Endpoint,
-        authorization: String,
-        body: Vec<u8>,
-        message: &Message,
-        now: Timestamp,
-    ) -> Outcome {
+        to: &Endpoint,
+        request: Request<Full<Bytes>>,
+        place: u32,
+    ) -> Option<Answer> {
         // An address that is written out needs no resolver, so the resolver's check misses it.
-        if endpoint.is_loopback() && !self.allow_loopback {
-            return Outcome::Failed(None);
+        if to.is_loopback() && !self.allow_loopback {
+            return None;
         }
-        let request = self
-            .client
-            .post(endpoint.url().clone())
-            .header("Authorization", authorization)
-            .header("Content-Encoding", "aes128gcm")
-            .header("Content-Type", "application/octet-stream")
-            .header("TTL", message.ttl.as_secs())
-            .header("Urgency", message.urgency.as_str())
-            .header("Topic", &message.topic)
-            .body(body);
-        match request.send().await {
-            Ok(response) => {
-                let outcome = Outcome::of_answer(response.status(), response.headers(), now);
-                discard(response).await;
-                outcome
-            }
-            // The error names the address; the outcome is all that may be told.
-            Err(_) => Outcome::Failed(None),
-        }
+        let connection = usize::try_from(place / STREAMS).unwrap_or_default();
+        let client = self.clients.get(connection % self.clients.len())?;
+        let exchange = async {
+            let (head, body) = client.request(request).await.ok()?.into_parts();
+            discard(body).await;
+            Some(Answer { status: head.status, headers: head.headers })
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.ok().flatten()
     }
 }
 
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut extra = Vec::new();
+    if let Some(path) = ca_file {
+        let certificates = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .with_context(|| format!("push.ca_file: {} holds no PEM", path.display()))?;
+        extra = certificates;
+    }
+    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
+        .context("the system's certificates cannot be read; install ca-certificates")?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("TLS for push services")?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// Reads an answer to its end, so that the connection can serve again, but not for ever.
-async fn discard(mut response: Response) {
+async fn discard(mut body: Incoming) {
     let mut read = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
-        read += chunk.len();
+    while !body.is_end_stream() {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        read += frame.data_ref().map_or(0, Bytes::len);
         if read > MAX_ANSWER {
             return;
         }
@@ -93,8 +145,16 @@ struct PublicOnly {
     allow_loopback: bool,
 }
 
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for PublicOnly {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let allow_loopback = self.allow_loopback;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
@@ -104,9 +164,9 @@ impl Resolve for PublicOnly {
                 })
                 .collect();
             if allowed.is_empty() {
-                return Err("the host has no public address".into());
+                return Err(std::io::Error::other("the host has no public address"));
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(allowed.into_iter())
         })
     }
 }

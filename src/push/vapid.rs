@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use web_push::{SubscriptionInfo, VapidSignatureBuilder};
 
@@ -16,6 +17,9 @@ use crate::domain::clock::{Clock, Timestamp};
 const LASTS: TimeDelta = TimeDelta::hours(12);
 /// When a new one is made.
 const RENEWED_AFTER: TimeDelta = TimeDelta::hours(6);
+
+/// Push services whose tokens are kept.
+const REMEMBERED: usize = 1_000;
 
 /// The key pair that subscriptions are bound to. Whoever loses it loses every subscription.
 #[derive(Clone, Serialize, Deserialize)]
@@ -84,7 +88,7 @@ impl std::fmt::Debug for VapidKeys {
 pub struct Signer {
     keys: VapidKeys,
     subject: String,
-    tokens: Mutex<HashMap<String, (String, Timestamp)>>,
+    tokens: Mutex<HashMap<String, (HeaderValue, Timestamp)>>,
 }
 
 impl Signer {
@@ -94,14 +98,20 @@ impl Signer {
     }
 
     /// The value of the `Authorization` header for a push service.
-    pub fn authorization(&self, origin: &str, now: Timestamp) -> anyhow::Result<String> {
+    pub fn authorization(&self, origin: &str, now: Timestamp) -> anyhow::Result<HeaderValue> {
         let mut tokens = self.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((token, made_at)) = tokens.get(origin)
             && now < *made_at + RENEWED_AFTER
         {
             return Ok(token.clone());
         }
-        let token = self.sign(origin, now)?;
+        let mut token = HeaderValue::from_str(&self.sign(origin, now)?)?;
+        token.set_sensitive(true);
+        // Whoever subscribes may name a host of their own below a push service's.
+        tokens.retain(|_, (_, made_at)| now < *made_at + RENEWED_AFTER);
+        if tokens.len() >= REMEMBERED {
+            tokens.clear();
+        }
         tokens.insert(origin.to_owned(), (token.clone(), now));
         Ok(token)
     }
@@ -141,7 +151,8 @@ mod tests {
         let keys = VapidKeys::generate(&FixedClock::new(now, 1));
         let signer = Signer::new(keys.clone(), "mailto:a@b.example".to_owned());
         let header = signer.authorization("https://push.example:8443", now).unwrap();
-        let token = header.strip_prefix("vapid t=").unwrap().split(',').next().unwrap();
+        let token =
+            header.to_str().unwrap().strip_prefix("vapid t=").unwrap().split(',').next().unwrap();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let public = URL_SAFE_NO_PAD.decode(keys.public_key()).unwrap();
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public)

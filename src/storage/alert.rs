@@ -1,53 +1,18 @@
-//! Alerts, the shards of their delivery, and the exceptions.
+//! Alerts: their words, their topics, and how far they have come.
 
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, Set,
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use uuid::Uuid;
 
-use super::entities::{alert, alert_retry, alert_shard};
-use super::unreadable;
-use crate::domain::alert::{Alert, AlertState, Urgency};
+use super::entities::{alert, alert_tag, alert_text};
+use super::{alert_retry, alert_shard, keyset, unreadable};
+use crate::domain::alert::{Action, Alert, AlertState, Counts, Urgency, Words};
 use crate::domain::clock::Timestamp;
-
-/// A shard that one worker holds, under a fence that nobody else has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// The alert.
-    pub alert_id: Uuid,
-    /// Which of its shards.
-    pub number: i32,
-    /// The last subscription that was dealt with.
-    pub cursor: i64,
-    /// The last subscription of the shard.
-    pub last_id: i64,
-    /// Grows with each claim: an older holder's writes are refused.
-    pub fence: i64,
-}
-
-/// A subscription that has to be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// The alert.
-    pub alert_id: Uuid,
-    /// The subscription.
-    pub push_subscription_id: i64,
-    /// How often it was tried.
-    pub attempts: i32,
-}
-
-/// What became of a page, added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Messages that push services took.
-    pub accepted: i64,
-    /// Subscriptions that turned out to be gone.
-    pub gone: i64,
-    /// Messages given up.
-    pub failed: i64,
-}
+use crate::domain::page::{Order, Page, PageRequest};
 
 /// Adds an alert.
 pub async fn insert(
@@ -61,134 +26,245 @@ pub async fn insert(
         edition_id: Set(alert.edition_id),
         category_id: Set(alert.category_id),
         breaking: Set(alert.breaking),
-        title: Set(alert.title.clone()),
-        body: Set(alert.body.clone()),
-        state: Set(alert.state.as_str().to_owned()),
-        urgency: Set(alert.urgency.as_str().to_owned()),
         accepted: Set(0),
         gone: Set(0),
         failed: Set(0),
+        suppressed: Set(0),
+        clicked: Set(0),
+        audience: Set(alert.audience),
+        test: Set(alert.test),
+        round: Set(alert.round),
+        waves: Set(0),
         created_by: Set(created_by),
         created_at: Set(alert.created_at),
+        scheduled_at: Set(alert.scheduled_at),
+        started_at: Set(None),
+        round_started_at: Set(None),
         expires_at: Set(alert.expires_at),
         finished_at: Set(None),
+        ..told(alert)?
     };
     alert::Entity::insert(row).exec_without_returning(connection).await?;
+    let tags = alert
+        .tags
+        .iter()
+        .map(|tag| alert_tag::ActiveModel { alert_id: Set(alert.id), tag_id: Set(*tag) });
+    if !alert.tags.is_empty() {
+        alert_tag::Entity::insert_many(tags).exec_without_returning(connection).await?;
+    }
+    put_translations(connection, alert).await
+}
+
+/// Puts new words, picture, buttons, times and state in place of the old ones.
+pub async fn update(connection: &impl ConnectionTrait, alert: &Alert) -> Result<(), DbErr> {
+    let row = alert::ActiveModel {
+        id: Set(alert.id),
+        round: Set(alert.round),
+        scheduled_at: Set(alert.scheduled_at),
+        expires_at: Set(alert.expires_at),
+        finished_at: Set(alert.finished_at),
+        ..told(alert)?
+    };
+    alert::Entity::update(row).exec(connection).await?;
+    alert_text::Entity::delete_many()
+        .filter(alert_text::COLUMN.alert_id.eq(alert.id))
+        .exec(connection)
+        .await?;
+    put_translations(connection, alert).await
+}
+
+/// What readers see, and how far it has come.
+fn told(alert: &Alert) -> Result<alert::ActiveModel, DbErr> {
+    let actions = serde_json::to_string(&alert.actions);
+    Ok(alert::ActiveModel {
+        title: Set(alert.words.title.clone()),
+        body: Set(alert.words.body.clone()),
+        image: Set(alert.image.clone()),
+        actions: Set(actions.map_err(|error| DbErr::Json(error.to_string()))?),
+        state: Set(alert.state.as_str().to_owned()),
+        urgency: Set(alert.urgency.as_str().to_owned()),
+        ..<alert::ActiveModel as Default>::default()
+    })
+}
+
+async fn put_translations(connection: &impl ConnectionTrait, alert: &Alert) -> Result<(), DbErr> {
+    if alert.translations.is_empty() {
+        return Ok(());
+    }
+    let rows = alert.translations.iter().map(|(edition, words)| alert_text::ActiveModel {
+        alert_id: Set(alert.id),
+        edition_id: Set(*edition),
+        title: Set(words.title.clone()),
+        body: Set(words.body.clone()),
+    });
+    alert_text::Entity::insert_many(rows).exec_without_returning(connection).await?;
     Ok(())
 }
 
 /// An alert.
 pub async fn by_id(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<Alert>, DbErr> {
-    alert::Entity::find_by_id(id).one(connection).await?.map(from_row).transpose()
+    let row = alert::Entity::find_by_id(id).one(connection).await?;
+    Ok(complete(connection, Vec::from_iter(row)).await?.pop())
 }
 
-/// Writes the shards of a queued alert and sets it on its way. False when that was done before.
-pub async fn plan(
+/// An alert, locked until the transaction ends.
+///
+/// A weaker lock than FOR UPDATE, which the new retries of others would block.
+pub async fn lock(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<Alert>, DbErr> {
+    let find = alert::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
+    let row = find.one(connection).await?;
+    Ok(complete(connection, Vec::from_iter(row)).await?.pop())
+}
+
+/// A page of the alerts that readers were meant to see, the latest first.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    request: &PageRequest,
+) -> Result<Page<Alert>, DbErr> {
+    use alert::Column;
+    let mut find = alert::Entity::find().filter(alert::COLUMN.test.eq(false));
+    let key = (Column::CreatedAt, Column::Id);
+    keyset::restrict(QuerySelect::query(&mut find), key, Order::Descending, request);
+    let rows = complete(connection, find.all(connection).await?).await?;
+    Ok(Page::from_rows(rows, request))
+}
+
+/// The alerts whose delivery began after one instant and before another, oldest first.
+pub async fn started_between(
+    connection: &impl ConnectionTrait,
+    (after, before): (Timestamp, Timestamp),
+) -> Result<Vec<Alert>, DbErr> {
+    let find = alert::Entity::find()
+        .filter(alert::COLUMN.started_at.gt(after))
+        .filter(alert::COLUMN.started_at.lt(before))
+        .order_by_asc(alert::COLUMN.started_at)
+        .order_by_asc(alert::COLUMN.id);
+    let rows = find.all(connection).await?;
+    complete(connection, rows).await
+}
+
+/// The latest alert of a story that readers were meant to see.
+pub async fn latest_of_article(
+    connection: &impl ConnectionTrait,
+    article_id: Uuid,
+) -> Result<Option<Alert>, DbErr> {
+    let find = alert::Entity::find()
+        .filter(alert::COLUMN.article_id.eq(article_id))
+        .filter(alert::COLUMN.test.eq(false))
+        .filter(alert::COLUMN.state.ne(AlertState::Cancelled.as_str()))
+        .order_by_desc(alert::COLUMN.id);
+    let row = find.one(connection).await?;
+    Ok(complete(connection, Vec::from_iter(row)).await?.pop())
+}
+
+/// The alerts of a story that are not over yet, oldest first.
+pub async fn open_of_article(
+    connection: &impl ConnectionTrait,
+    article_id: Uuid,
+) -> Result<Vec<Alert>, DbErr> {
+    let open = AlertState::ALL.into_iter().filter(|state| state.may_cancel());
+    let find = alert::Entity::find()
+        .filter(alert::COLUMN.article_id.eq(article_id))
+        .filter(alert::COLUMN.state.is_in(open.map(AlertState::as_str)))
+        .order_by_asc(alert::COLUMN.id);
+    let rows = find.all(connection).await?;
+    complete(connection, rows).await
+}
+
+/// Whether an alert's delivery is under way.
+pub async fn is_sending(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool, DbErr> {
+    let find =
+        alert::Entity::find_by_id(id).filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()));
+    Ok(find.count(connection).await? > 0)
+}
+
+/// Sets an alert on its way: its round begins now.
+pub async fn start(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    shards: &[(i64, i64)],
-) -> Result<bool, DbErr> {
-    let begun = alert::Entity::update_many()
-        .col_expr(alert::Column::State, AlertState::Sending.as_str().into())
+    (audience, now): (i64, Timestamp),
+) -> Result<(), DbErr> {
+    use alert::Column;
+    let first = Expr::col(Column::StartedAt).if_null(Expr::value(now));
+    alert::Entity::update_many()
+        .col_expr(Column::State, AlertState::Sending.as_str().into())
+        .col_expr(Column::Audience, audience.into())
+        .col_expr(Column::StartedAt, first)
+        .col_expr(Column::RoundStartedAt, Some(now).into())
         .filter(alert::COLUMN.id.eq(id))
-        .filter(alert::COLUMN.state.eq(AlertState::Queued.as_str()))
-        .exec(connection)
-        .await?;
-    if begun.rows_affected == 0 {
-        return Ok(false);
-    }
-    let rows: Vec<_> = (0..)
-        .zip(shards)
-        .map(|(number, (after, last))| alert_shard::ActiveModel {
-            alert_id: Set(id),
-            number: Set(number),
-            cursor: Set(*after),
-            last_id: Set(*last),
-            fence: Set(0),
-            leased_until: Set(None),
-            finished_at: Set(None),
-        })
-        .collect();
-    for chunk in rows.chunks(1_000) {
-        alert_shard::Entity::insert_many(chunk.to_vec()).exec_without_returning(connection).await?;
-    }
-    Ok(true)
-}
-
-/// Claims an open shard that nobody holds, the oldest alert's first.
-pub async fn claim_shard(
-    connection: &impl ConnectionTrait,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<Option<Shard>, DbErr> {
-    use alert_shard::{COLUMN, Column, Entity};
-    let free = Query::select()
-        .columns([Column::AlertId, Column::Number])
-        .from(Entity)
-        .and_where(COLUMN.finished_at.is_null())
-        .and_where(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
-        // Ids sort by age.
-        .order_by(Column::AlertId, sea_orm::Order::Asc)
-        .order_by(Column::Number, sea_orm::Order::Asc)
-        .limit(1)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
-    let claim = Query::update()
-        .table(Entity)
-        .value(Column::LeasedUntil, until)
-        .value(Column::Fence, Expr::col(Column::Fence).add(1))
-        .and_where(
-            Expr::tuple([Expr::col(Column::AlertId), Expr::col(Column::Number)]).in_subquery(free),
-        )
-        .returning_all()
-        .to_owned();
-    connection.query_one(&claim).await?.map(|row| shard(&row)).transpose()
-}
-
-/// Keeps a shard for longer. False when somebody else has it by now.
-pub async fn extend_lease(
-    connection: &impl ConnectionTrait,
-    shard: &Shard,
-    until: Timestamp,
-) -> Result<bool, DbErr> {
-    let update =
-        alert_shard::Entity::update_many().col_expr(alert_shard::Column::LeasedUntil, until.into());
-    let held = update.filter(held(shard)).exec(connection).await?;
-    Ok(held.rows_affected == 1)
-}
-
-/// Moves a shard's cursor behind a page that was dealt with. False when somebody else has the shard.
-pub async fn advance(
-    connection: &impl ConnectionTrait,
-    shard: &Shard,
-    cursor: i64,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let finished = (cursor >= shard.last_id).then_some(now);
-    let moved = alert_shard::Entity::update_many()
-        .col_expr(alert_shard::Column::Cursor, cursor.into())
-        .col_expr(alert_shard::Column::FinishedAt, finished.into())
-        .filter(held(shard))
-        .exec(connection)
-        .await?;
-    Ok(moved.rows_affected == 1)
-}
-
-/// Gives a shard back, so that another worker need not wait for the lease to end.
-pub async fn release(connection: &impl ConnectionTrait, shard: &Shard) -> Result<(), DbErr> {
-    alert_shard::Entity::update_many()
-        .col_expr(alert_shard::Column::LeasedUntil, Expr::value(Option::<Timestamp>::None))
-        .filter(held(shard))
         .exec(connection)
         .await?;
     Ok(())
 }
 
-fn held(shard: &Shard) -> sea_orm::Condition {
-    sea_orm::Condition::all()
-        .add(alert_shard::COLUMN.alert_id.eq(shard.alert_id))
-        .add(alert_shard::COLUMN.number.eq(shard.number))
-        .add(alert_shard::COLUMN.fence.eq(shard.fence))
+/// Calls an alert back: whoever has not been told by now is not told.
+pub async fn call_back(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    alert::Entity::update_many()
+        .col_expr(alert::Column::State, AlertState::Cancelled.as_str().into())
+        .col_expr(alert::Column::FinishedAt, Some(now).into())
+        .filter(alert::COLUMN.id.eq(id))
+        .exec(connection)
+        .await?;
+    end_delivery(connection, id, now).await
+}
+
+/// Ends what is under way of a delivery. Who holds a page may still write it down.
+pub async fn end_delivery(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    alert_shard::finish_all(connection, id, now).await?;
+    alert_retry::delete_all(connection, id).await
+}
+
+/// Makes an alert that is over news again.
+pub async fn reopen(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    expires_at: Timestamp,
+) -> Result<(), DbErr> {
+    alert::Entity::update_many()
+        .col_expr(alert::Column::State, AlertState::Sending.as_str().into())
+        .col_expr(alert::Column::ExpiresAt, expires_at.into())
+        .col_expr(alert::Column::FinishedAt, Expr::value(Option::<Timestamp>::None))
+        .filter(alert::COLUMN.id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Adds to how often stories were opened from an alert.
+pub async fn add_clicks(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    clicks: i64,
+) -> Result<(), DbErr> {
+    use alert::Column;
+    alert::Entity::update_many()
+        .col_expr(Column::Clicked, Expr::col(Column::Clicked).add(clicks))
+        .filter(alert::COLUMN.id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Moves what is still to be delivered from one category to another: its readers have moved.
+pub async fn move_category(
+    connection: &impl ConnectionTrait,
+    from: Uuid,
+    to: Uuid,
+) -> Result<(), DbErr> {
+    alert::Entity::update_many()
+        .col_expr(alert::Column::CategoryId, to.into())
+        .filter(alert::COLUMN.category_id.eq(from))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 /// Adds what became of a page to an alert's counters.
@@ -205,95 +281,11 @@ pub async fn count(
         .col_expr(Column::Accepted, Expr::col(Column::Accepted).add(counts.accepted))
         .col_expr(Column::Gone, Expr::col(Column::Gone).add(counts.gone))
         .col_expr(Column::Failed, Expr::col(Column::Failed).add(counts.failed))
+        .col_expr(Column::Suppressed, Expr::col(Column::Suppressed).add(counts.suppressed))
         .filter(alert::COLUMN.id.eq(id))
         .exec(connection)
         .await?;
     Ok(())
-}
-
-/// Writes who has to be tried again.
-pub async fn insert_retries(
-    connection: &impl ConnectionTrait,
-    retries: Vec<(Retry, Option<u16>, Timestamp)>,
-) -> Result<(), DbErr> {
-    if retries.is_empty() {
-        return Ok(());
-    }
-    let rows = retries.into_iter().map(|(retry, status, due_at)| alert_retry::ActiveModel {
-        alert_id: Set(retry.alert_id),
-        push_subscription_id: Set(retry.push_subscription_id),
-        attempts: Set(retry.attempts),
-        last_status: Set(status.map(i32::from)),
-        due_at: Set(due_at),
-    });
-    alert_retry::Entity::insert_many(rows).exec_without_returning(connection).await?;
-    Ok(())
-}
-
-/// Forgets that these subscriptions had to be tried again.
-pub async fn delete_retries(
-    connection: &impl ConnectionTrait,
-    alert_id: Uuid,
-    ids: &[i64],
-) -> Result<(), DbErr> {
-    alert_retry::Entity::delete_many()
-        .filter(alert_retry::COLUMN.alert_id.eq(alert_id))
-        .filter(alert_retry::COLUMN.push_subscription_id.is_in(ids.iter().copied()))
-        .exec(connection)
-        .await?;
-    Ok(())
-}
-
-/// Keeps claimed retries for longer.
-pub async fn keep_retries(
-    connection: &impl ConnectionTrait,
-    (alert_id, ids): (Uuid, &[i64]),
-    until: Timestamp,
-) -> Result<(), DbErr> {
-    alert_retry::Entity::update_many()
-        .col_expr(alert_retry::Column::DueAt, until.into())
-        .filter(alert_retry::COLUMN.alert_id.eq(alert_id))
-        .filter(alert_retry::COLUMN.push_subscription_id.is_in(ids.iter().copied()))
-        .exec(connection)
-        .await?;
-    Ok(())
-}
-
-/// Claims retries of one alert that are due, by making them due again only after the lease.
-pub async fn claim_retries(
-    connection: &impl ConnectionTrait,
-    (now, until): (Timestamp, Timestamp),
-    limit: u64,
-) -> Result<Vec<Retry>, DbErr> {
-    use alert_retry::{COLUMN, Column, Entity};
-    let first = Entity::find().filter(COLUMN.due_at.lte(now)).order_by_asc(COLUMN.due_at);
-    let Some(first) = first.one(connection).await? else { return Ok(Vec::new()) };
-    let due = Query::select()
-        .columns([Column::AlertId, Column::PushSubscriptionId])
-        .from(Entity)
-        .and_where(COLUMN.alert_id.eq(first.alert_id))
-        .and_where(COLUMN.due_at.lte(now))
-        .order_by(Column::DueAt, sea_orm::Order::Asc)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
-    let key = Expr::tuple([Expr::col(Column::AlertId), Expr::col(Column::PushSubscriptionId)]);
-    let claim = Query::update()
-        .table(Entity)
-        .value(Column::DueAt, until)
-        .and_where(key.in_subquery(due))
-        .returning_all()
-        .to_owned();
-    let rows = connection.query_all(&claim).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Retry {
-                alert_id: row.try_get("", "alert_id")?,
-                push_subscription_id: row.try_get("", "push_subscription_id")?,
-                attempts: row.try_get("", "attempts")?,
-            })
-        })
-        .collect()
 }
 
 /// Closes an alert whose shards are finished and that has nobody left to try again.
@@ -305,11 +297,8 @@ pub async fn finish_if_done(
     // Two workers that end the last two shards at once must not each see the other's as open: who
     // comes second waits here. A weaker lock than FOR UPDATE, which their new retries would block.
     alert::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(connection).await?;
-    let shards = alert_shard::Entity::find()
-        .filter(alert_shard::COLUMN.alert_id.eq(id))
-        .filter(alert_shard::COLUMN.finished_at.is_null());
-    let retries = alert_retry::Entity::find().filter(alert_retry::COLUMN.alert_id.eq(id));
-    if shards.count(connection).await? > 0 || retries.count(connection).await? > 0 {
+    if alert_shard::any_open(connection, id).await? || alert_retry::count(connection, id).await? > 0
+    {
         return Ok(());
     }
     alert::Entity::update_many()
@@ -339,33 +328,69 @@ pub async fn finish_abandoned(
     Ok(())
 }
 
-fn shard(row: &QueryResult) -> Result<Shard, DbErr> {
-    Ok(Shard {
-        alert_id: row.try_get("", "alert_id")?,
-        number: row.try_get("", "number")?,
-        cursor: row.try_get("", "cursor")?,
-        last_id: row.try_get("", "last_id")?,
-        fence: row.try_get("", "fence")?,
-    })
+/// Reads what belongs to each alert besides its row.
+async fn complete(
+    connection: &impl ConnectionTrait,
+    rows: Vec<alert::Model>,
+) -> Result<Vec<Alert>, DbErr> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = || rows.iter().map(|row| row.id);
+    let of = alert_tag::COLUMN.alert_id.is_in(ids());
+    let mut tags: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+    for link in alert_tag::Entity::find().filter(of).all(connection).await? {
+        tags.entry(link.alert_id).or_default().push(link.tag_id);
+    }
+    let of = alert_text::COLUMN.alert_id.is_in(ids());
+    let texts = alert_text::Entity::find().filter(of).order_by_asc(alert_text::COLUMN.edition_id);
+    let mut translations: HashMap<Uuid, Vec<(Uuid, Words)>> = HashMap::new();
+    for text in texts.all(connection).await? {
+        let words = Words { title: text.title, body: text.body };
+        translations.entry(text.alert_id).or_default().push((text.edition_id, words));
+    }
+    rows.into_iter()
+        .map(|row| {
+            let further = translations.remove(&row.id).unwrap_or_default();
+            let tags = tags.remove(&row.id).unwrap_or_default();
+            Ok(Alert { tags, translations: further, ..from_row(row)? })
+        })
+        .collect()
 }
 
 fn from_row(row: alert::Model) -> Result<Alert, DbErr> {
+    let actions: Vec<Action> = serde_json::from_str(&row.actions)
+        .map_err(|_| unreadable("alert actions", &row.actions))?;
     Ok(Alert {
         id: row.id,
         article_id: row.article_id,
         edition_id: row.edition_id,
         category_id: row.category_id,
+        tags: Vec::new(),
         breaking: row.breaking,
-        title: row.title,
-        body: row.body,
+        words: Words { title: row.title, body: row.body },
+        translations: Vec::new(),
+        image: row.image,
+        actions,
         state: AlertState::from_word(&row.state)
             .ok_or_else(|| unreadable("alert state", &row.state))?,
         urgency: Urgency::from_word(&row.urgency)
             .ok_or_else(|| unreadable("urgency", &row.urgency))?,
-        accepted: row.accepted,
-        gone: row.gone,
-        failed: row.failed,
+        test: row.test,
+        round: row.round,
+        audience: row.audience,
+        counts: Counts {
+            accepted: row.accepted,
+            gone: row.gone,
+            failed: row.failed,
+            suppressed: row.suppressed,
+        },
+        clicked: row.clicked,
         created_at: row.created_at,
+        scheduled_at: row.scheduled_at,
+        started_at: row.started_at,
+        round_started_at: row.round_started_at,
         expires_at: row.expires_at,
+        finished_at: row.finished_at,
     })
 }

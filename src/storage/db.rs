@@ -64,9 +64,24 @@ impl Database {
         self.statements.load(Ordering::Relaxed)
     }
 
+    /// The time by PostgreSQL's clock; `None` on SQLite, which has none but the application's.
+    pub async fn now(&self) -> Result<Option<Timestamp>, DbErr> {
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        let backend = self.connection.get_database_backend();
+        let ask = Statement::from_string(backend, "SELECT clock_timestamp() AS now");
+        self.connection.query_one_raw(ask).await?.map(|row| row.try_get("", "now")).transpose()
+    }
+
     /// Changes whenever this process has committed events or jobs.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()
+    }
+
+    /// Wakes who waits for changes of this process.
+    pub fn wake(&self) {
+        self.committed.send_modify(|count| *count += 1);
     }
 
     /// Whether it is PostgreSQL, which other instances may share.

@@ -1,9 +1,9 @@
 //! Language editions.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use uuid::Uuid;
 
 use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
@@ -39,6 +39,16 @@ pub async fn by_ids(
     rows.into_iter().map(from_row).collect()
 }
 
+/// How many alerts a day editions allow themselves, for those that have a cap.
+pub async fn alert_caps(
+    connection: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, u16>, DbErr> {
+    let rows = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).all(connection).await?;
+    let cap = |row: &Model| u16::try_from(row.alerts_per_day?).ok();
+    Ok(rows.iter().filter_map(|row| Some((row.id, cap(row)?))).collect())
+}
+
 /// Makes those who choose slugs in an edition come one after the other, until the transaction ends.
 pub async fn lock_slugs(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
     // A weaker lock than FOR UPDATE, which would hold up everything that refers to the edition.
@@ -65,6 +75,7 @@ pub async fn insert(
         longitude: Set(place.map(|place| place.longitude)),
         position: Set(last.map_or(0, |row| row.position + 1)),
         created_at: Set(now),
+        alerts_per_day: Set(edition.alerts_per_day.and_then(|cap| i16::try_from(cap).ok())),
     };
     Entity::insert(row).exec_without_returning(connection).await?;
     Ok(())
@@ -83,5 +94,6 @@ fn from_row(row: Model) -> Result<Edition, DbErr> {
         locale: row.locale,
         name: row.name,
         place,
+        alerts_per_day: row.alerts_per_day.and_then(|cap| u16::try_from(cap).ok()),
     })
 }

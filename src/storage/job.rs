@@ -1,11 +1,12 @@
 //! Jobs: written with the change that asks for them, claimed by workers, kept until they are done.
 
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 
-use super::entities::job::{ActiveModel, COLUMN, Column, Entity};
+use super::entities::job::{ActiveModel, COLUMN, Entity};
 use crate::domain::clock::Timestamp;
 use crate::domain::job::Job;
 
@@ -50,36 +51,34 @@ pub(super) async fn insert(
 
 /// Claims the job that has been due for longest, of the kinds that this version knows: others wait
 /// for a worker that is newer.
+///
+/// `lease` is the time by the clock of leases, and until when the job is held.
 pub async fn claim(
     connection: &impl ConnectionTrait,
     now: Timestamp,
-    until: Timestamp,
+    lease: (Timestamp, Timestamp),
 ) -> Result<Option<Claimed>, DbErr> {
-    let due = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(COLUMN.state.eq(QUEUED))
-        .and_where(COLUMN.kind.is_in(Job::KINDS))
-        .and_where(COLUMN.run_at.lte(now))
-        .and_where(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
-        .order_by(Column::RunAt, sea_orm::Order::Asc)
-        .order_by(Column::Id, sea_orm::Order::Asc)
-        .limit(1)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
-    let claim = Query::update()
-        .table(Entity)
-        .value(Column::LeasedUntil, until)
-        .value(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .and_where(Expr::col(Column::Id).in_subquery(due))
-        .returning_all()
-        .to_owned();
-    let Some(row) = connection.query_one(&claim).await? else { return Ok(None) };
-    let payload: String = row.try_get("", "payload")?;
+    // Two statements: a subquery that locks may be run again for each row of an update around it.
+    let due = Entity::find()
+        .filter(COLUMN.state.eq(QUEUED))
+        .filter(COLUMN.kind.is_in(Job::KINDS))
+        .filter(COLUMN.run_at.lte(now))
+        .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(lease.0)))
+        .order_by_asc(COLUMN.run_at)
+        .order_by_asc(COLUMN.id)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let Some(due) = due.one(connection).await? else { return Ok(None) };
+    let row = ActiveModel {
+        id: Set(due.id),
+        leased_until: Set(Some(lease.1)),
+        attempts: Set(due.attempts + 1),
+        ..Default::default()
+    };
+    row.update(connection).await?;
     Ok(Some(Claimed {
-        id: row.try_get("", "id")?,
-        job: serde_json::from_str(&payload).ok(),
-        attempts: row.try_get("", "attempts")?,
+        id: due.id,
+        job: serde_json::from_str(&due.payload).ok(),
+        attempts: due.attempts + 1,
     }))
 }
 

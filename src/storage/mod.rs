@@ -2,8 +2,11 @@
 //! transaction, so that it runs inside or outside of one.
 
 pub mod alert;
+pub mod alert_retry;
+pub mod alert_shard;
 pub mod article;
 pub mod article_write;
+pub mod audience;
 pub mod author;
 pub mod category;
 pub mod comment;
@@ -15,6 +18,7 @@ pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod push_service;
 pub mod push_subscription;
 pub mod session;
 pub mod setting;

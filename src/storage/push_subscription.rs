@@ -2,28 +2,50 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     Set, TryInsertResult,
 };
 use uuid::Uuid;
 
+use super::audience::chosen;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Column, Entity, Model};
-use super::entities::push_subscription_category as topic;
-use crate::domain::alert::Alert;
+use super::entities::{push_subscription_category as category, push_subscription_tag as tag};
+use super::{push_service, unreadable};
+use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
-use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient, Topics};
+use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient};
+use crate::domain::quiet_hours::QuietHours;
 
-/// What is known of a subscription besides its topics.
+/// What a browser handed over: where it is reached, and by which keys.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    /// The address at its push service.
+    pub endpoint: Endpoint,
+    /// The push service's name: see [`Endpoint::group`].
+    pub service: String,
+    /// Its keys.
+    pub keys: PushKeys,
+}
+
+/// What is known of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its id.
     pub id: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
     /// The browser's keys.
     pub keys: PushKeys,
     /// SHA-256 of the token that may change it.
     pub token_hash: Vec<u8>,
+    /// What the reader wants to hear of.
+    pub topics: Topics,
+    /// When the reader may be alerted.
+    pub manners: Manners,
+    /// When the reader opted in.
+    pub created_at: Timestamp,
 }
 
 /// The subscription of an endpoint, locked until the transaction ends.
@@ -31,88 +53,126 @@ pub async fn lock_by_endpoint(
     connection: &impl ConnectionTrait,
     endpoint: &Endpoint,
 ) -> Result<Option<Stored>, DbErr> {
-    let find =
-        Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec())).lock_exclusive();
-    find.one(connection).await?.map(stored).transpose()
+    let find = Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec()));
+    stored(connection, find.lock_exclusive().one(connection).await?).await
+}
+
+/// The subscription of a token.
+pub async fn by_token(
+    connection: &impl ConnectionTrait,
+    token_hash: [u8; 32],
+) -> Result<Option<Stored>, DbErr> {
+    let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
+    stored(connection, find.one(connection).await?).await
+}
+
+/// The subscription of a token, locked until the transaction ends.
+pub async fn lock_by_token(
+    connection: &impl ConnectionTrait,
+    token_hash: [u8; 32],
+) -> Result<Option<Stored>, DbErr> {
+    let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
+    stored(connection, find.lock_exclusive().one(connection).await?).await
 }
 
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
 pub async fn insert(
     connection: &impl ConnectionTrait,
-    (endpoint, keys): (&Endpoint, &PushKeys),
-    topics: &Topics,
+    browser: &Browser,
+    (topics, manners): (&Topics, &Manners),
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let row = ActiveModel {
-        edition_id: Set(topics.edition_id),
-        endpoint_hash: Set(endpoint.hash().to_vec()),
         token_hash: Set(token_hash.to_vec()),
-        endpoint: Set(endpoint.url().to_string()),
-        p256dh: Set(keys.p256dh.to_vec()),
-        auth: Set(keys.auth.to_vec()),
-        breaking_only: Set(topics.breaking_only),
-        all_categories: Set(topics.categories.is_empty()),
         generation: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
-        ..Default::default()
+        ..with_choice(with_browser(connection, browser).await?, topics, manners)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::EndpointHash]);
     let TryInsertResult::Inserted(inserted) = insert.exec(connection).await? else {
         return Ok(false);
     };
-    put_topics(connection, inserted.last_insert_id, &topics.categories).await?;
+    put_topics(connection, inserted.last_insert_id, topics).await?;
     Ok(true)
 }
 
-/// Puts new topics and a new token in place of the old ones; new keys begin a new generation.
-pub async fn update(
+/// Puts a browser's address and keys in place of the old ones. New keys begin a new generation.
+pub async fn move_to(
     connection: &impl ConnectionTrait,
     old: &Stored,
-    keys: &PushKeys,
-    topics: &Topics,
-    (token_hash, now): ([u8; 32], Timestamp),
+    browser: &Browser,
+    now: Timestamp,
 ) -> Result<(), DbErr> {
     let row = ActiveModel {
         id: Set(old.id),
-        edition_id: Set(topics.edition_id),
-        token_hash: Set(token_hash.to_vec()),
-        p256dh: Set(keys.p256dh.to_vec()),
-        auth: Set(keys.auth.to_vec()),
-        breaking_only: Set(topics.breaking_only),
-        all_categories: Set(topics.categories.is_empty()),
         updated_at: Set(now),
-        ..Default::default()
+        ..with_browser(connection, browser).await?
     };
     row.update(connection).await?;
-    if *keys != old.keys {
+    if browser.keys != old.keys {
         Entity::update_many()
             .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
             .filter(COLUMN.id.eq(old.id))
             .exec(connection)
             .await?;
     }
-    topic::Entity::delete_many()
-        .filter(topic::COLUMN.push_subscription_id.eq(old.id))
-        .exec(connection)
-        .await?;
-    put_topics(connection, old.id, &topics.categories).await
+    Ok(())
+}
+
+/// Puts what a reader chose in place of what the reader chose before.
+pub async fn choose(
+    connection: &impl ConnectionTrait,
+    id: i64,
+    topics: &Topics,
+    manners: &Manners,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let row =
+        ActiveModel { id: Set(id), updated_at: Set(now), ..<ActiveModel as Default>::default() };
+    with_choice(row, topics, manners)?.update(connection).await?;
+    let of = category::COLUMN.push_subscription_id.eq(id);
+    category::Entity::delete_many().filter(of).exec(connection).await?;
+    let of = tag::COLUMN.push_subscription_id.eq(id);
+    tag::Entity::delete_many().filter(of).exec(connection).await?;
+    put_topics(connection, id, topics).await
+}
+
+/// Puts a new token in place of the old one.
+pub async fn renew_token(
+    connection: &impl ConnectionTrait,
+    id: i64,
+    token_hash: [u8; 32],
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: Set(id),
+        token_hash: Set(token_hash.to_vec()),
+        ..<ActiveModel as Default>::default()
+    };
+    row.update(connection).await?;
+    Ok(())
 }
 
 async fn put_topics(
     connection: &impl ConnectionTrait,
     id: i64,
-    categories: &[Uuid],
+    topics: &Topics,
 ) -> Result<(), DbErr> {
-    let rows = categories.iter().map(|category| topic::ActiveModel {
-        push_subscription_id: Set(id),
-        category_id: Set(*category),
-    });
-    if categories.is_empty() {
-        return Ok(());
+    if !topics.categories.is_empty() {
+        let rows = topics.categories.iter().map(|chosen| category::ActiveModel {
+            push_subscription_id: Set(id),
+            category_id: Set(*chosen),
+        });
+        category::Entity::insert_many(rows).exec_without_returning(connection).await?;
     }
-    topic::Entity::insert_many(rows).exec_without_returning(connection).await?;
+    if !topics.tags.is_empty() {
+        let rows = topics
+            .tags
+            .iter()
+            .map(|chosen| tag::ActiveModel { push_subscription_id: Set(id), tag_id: Set(*chosen) });
+        tag::Entity::insert_many(rows).exec_without_returning(connection).await?;
+    }
     Ok(())
 }
 
@@ -126,6 +186,25 @@ pub async fn delete_by_token(
         .exec(connection)
         .await?;
     Ok(())
+}
+
+/// The edition that a subscription was made for.
+pub async fn edition_of(connection: &impl ConnectionTrait, id: i64) -> Result<Option<Uuid>, DbErr> {
+    let find = Entity::find_by_id(id).select_only().column(Column::EditionId);
+    find.into_tuple().one(connection).await
+}
+
+/// Which push services these subscriptions belong to.
+pub async fn services_of(
+    connection: &impl ConnectionTrait,
+    ids: &[i64],
+) -> Result<HashMap<i64, i32>, DbErr> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::ServiceId])
+        .filter(COLUMN.id.is_in(ids.iter().copied()));
+    let found: Vec<(i64, i32)> = find.into_tuple().all(connection).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Locks the subscriptions with these ids until the transaction ends, in order, so that two alerts
@@ -156,51 +235,72 @@ pub async fn delete(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<()
     Ok(())
 }
 
-/// The largest id there is; 0 without subscriptions.
-pub async fn last_id(connection: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let last = Entity::find().order_by_desc(COLUMN.id).one(connection).await?;
-    Ok(last.map_or(0, |row| row.id))
+async fn with_browser(
+    connection: &impl ConnectionTrait,
+    browser: &Browser,
+) -> Result<ActiveModel, DbErr> {
+    Ok(ActiveModel {
+        service_id: Set(push_service::id_of(connection, &browser.service).await?),
+        endpoint_hash: Set(browser.endpoint.hash().to_vec()),
+        endpoint: Set(browser.endpoint.url().to_string()),
+        p256dh: Set(browser.keys.p256dh.to_vec()),
+        auth: Set(browser.keys.auth.to_vec()),
+        ..<ActiveModel as Default>::default()
+    })
 }
 
-/// A page of an alert's audience: ids after one and up to another, in order.
-///
-/// `path` is the alert's category with all above it: who chose one of these chose the story.
-pub async fn audience(
-    connection: &impl ConnectionTrait,
-    alert: &Alert,
-    path: &[Uuid],
-    (after, last): (i64, i64),
-    limit: u64,
-) -> Result<Vec<Recipient>, DbErr> {
-    let chose = Query::select()
-        .column(topic::Column::PushSubscriptionId)
-        .from(topic::Entity)
-        .and_where(topic::COLUMN.category_id.is_in(path.iter().copied()))
-        .and_where(topic::COLUMN.push_subscription_id.gt(after))
-        .and_where(topic::COLUMN.push_subscription_id.lte(last))
-        .to_owned();
-    let mut find = Entity::find()
-        .filter(COLUMN.id.gt(after))
-        .filter(COLUMN.id.lte(last))
-        .filter(COLUMN.edition_id.eq(alert.edition_id))
-        .filter(
-            COLUMN.all_categories.eq(true).or(Expr::col((Entity, Column::Id)).in_subquery(chose)),
-        )
-        .order_by_asc(COLUMN.id)
-        .limit(limit);
-    if !alert.breaking {
-        find = find.filter(COLUMN.breaking_only.eq(false));
-    }
-    find.all(connection).await?.into_iter().map(recipient).collect()
+fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<ActiveModel, DbErr> {
+    let number = |minutes: u16| i16::try_from(minutes).map_err(|e| DbErr::Custom(e.to_string()));
+    let quiet = manners.quiet;
+    Ok(ActiveModel {
+        edition_id: Set(topics.edition_id),
+        breaking_only: Set(topics.breaking_only),
+        all_categories: Set(topics.are_all()),
+        quiet_from: Set(quiet.map(|quiet| number(quiet.from())).transpose()?),
+        quiet_until: Set(quiet.map(|quiet| number(quiet.until())).transpose()?),
+        time_zone: Set(quiet.map(|quiet| quiet.time_zone().name().to_owned())),
+        breaking_always: Set(manners.breaking_always),
+        max_per_day: Set(manners.max_per_day.map(number).transpose()?),
+        ..row
+    })
 }
 
-/// The subscriptions with these ids that are still there.
-pub async fn by_ids(
+async fn stored(
     connection: &impl ConnectionTrait,
-    ids: &[i64],
-) -> Result<Vec<Recipient>, DbErr> {
-    let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied()));
-    find.all(connection).await?.into_iter().map(recipient).collect()
+    row: Option<Model>,
+) -> Result<Option<Stored>, DbErr> {
+    let Some(row) = row else { return Ok(None) };
+    let (categories, tags) =
+        chosen(connection, &[row.id]).await?.remove(&row.id).unwrap_or_default();
+    Ok(Some(Stored {
+        topics: topics(&row, categories, tags),
+        manners: manners(&row)?,
+        id: row.id,
+        service_id: row.service_id,
+        keys: keys(row.p256dh, row.auth)?,
+        token_hash: row.token_hash,
+        created_at: row.created_at,
+    }))
+}
+
+pub(super) fn topics(row: &Model, categories: Vec<Uuid>, tags: Vec<Uuid>) -> Topics {
+    Topics { edition_id: row.edition_id, categories, tags, breaking_only: row.breaking_only }
+}
+
+pub(super) fn manners(row: &Model) -> Result<Manners, DbErr> {
+    let quiet = match (row.quiet_from, row.quiet_until, &row.time_zone) {
+        (Some(from), Some(until), Some(zone)) => {
+            let time = |minutes: i16| u16::try_from(minutes).unwrap_or(u16::MAX);
+            let zone = zone.parse().map_err(|_| unreadable("time zone", zone))?;
+            QuietHours::new(time(from), time(until), zone)
+        }
+        _ => None,
+    };
+    Ok(Manners {
+        quiet,
+        max_per_day: row.max_per_day.and_then(|most| u16::try_from(most).ok()),
+        breaking_always: row.breaking_always,
+    })
 }
 
 fn keys(p256dh: Vec<u8>, auth: Vec<u8>) -> Result<PushKeys, DbErr> {
@@ -210,11 +310,7 @@ fn keys(p256dh: Vec<u8>, auth: Vec<u8>) -> Result<PushKeys, DbErr> {
     }
 }
 
-fn stored(row: Model) -> Result<Stored, DbErr> {
-    Ok(Stored { id: row.id, keys: keys(row.p256dh, row.auth)?, token_hash: row.token_hash })
-}
-
-fn recipient(row: Model) -> Result<Recipient, DbErr> {
+pub(super) fn recipient(row: Model) -> Result<Recipient, DbErr> {
     // What is stored was checked by the rules of its day; the transport checks the address anyway.
     let host =
         url::Url::parse(&row.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
@@ -225,6 +321,8 @@ fn recipient(row: Model) -> Result<Recipient, DbErr> {
     Ok(Recipient {
         id: row.id,
         generation: row.generation,
+        service_id: row.service_id,
+        edition_id: row.edition_id,
         endpoint,
         keys: keys(row.p256dh, row.auth)?,
     })

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 use khabar::actions::create_article::create_article;
-use khabar::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Topics};
+use khabar::domain::audience::{Manners, Topics};
+use khabar::domain::push_subscription::{Endpoint, EndpointRules, PushKeys};
 use khabar::domain::viewer::{Role, Viewer};
-use khabar::jobs::worker::Worker;
 use khabar::storage;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -50,10 +50,11 @@ async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> V
         let endpoint = Endpoint::parse(&browser.endpoint, &rules).unwrap();
         let (p256dh, auth) = browser.raw_keys();
         let keys = PushKeys { p256dh, auth };
-        let tx = change.transaction();
-        storage::push_subscription::insert(tx, (&endpoint, &keys), &topics, secret, app.now())
-            .await
-            .unwrap();
+        let service = endpoint.group(&rules);
+        let choice = (&topics, &Manners::default());
+        let (tx, at) =
+            (change.transaction(), storage::push_subscription::Browser { endpoint, service, keys });
+        storage::push_subscription::insert(tx, &at, choice, secret, app.now()).await.unwrap();
         browsers.push(browser);
     }
     change.commit().await.unwrap();
@@ -86,22 +87,20 @@ async fn a_published_story_reaches_the_reader_sealed() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
     let [message] = push.received(&browser).try_into().unwrap();
-    let article = storage::article::by_id(
-        newsroom.test.app.db.connection(),
-        draft.id,
-        storage::article::Visibility::Published,
-    );
-    let article = article.await.unwrap().unwrap();
-    let url = article.canonical_url(&newsroom.test.app.config.public_url, &newsroom.arabic);
+    let navigate = message.payload["notification"]["navigate"].as_str().unwrap();
+    assert!(navigate.starts_with("https://news.example/alerts/"), "{navigate}");
+    let opt_out = message.payload["notification"]["actions"][0]["navigate"].as_str().unwrap();
+    assert!(opt_out.starts_with("https://news.example/alerts/opt-out/"), "{opt_out}");
     assert_eq!(
         message.payload["notification"],
         json!({
             "title": "رئيس الإقليم يستقبل وفداً دولياً في أربيل",
             "body": "بحث الجانبان آخر المستجدات",
-            "navigate": url,
+            "navigate": navigate,
             "lang": "ar-IQ",
             "dir": "rtl",
             "tag": message.topic,
+            "actions": [{ "action": "opt-out", "title": "إيقاف الإشعارات", "navigate": opt_out }],
         })
     );
     assert_eq!(message.payload["web_push"], 8030);
@@ -182,7 +181,7 @@ async fn a_killed_worker_repeats_one_page_and_forgets_nobody() {
     let browsers = opt_in_many(&newsroom, &push, 1_200).await;
     push.script(&browsers[700], [Behaviour::Hold(201)]);
     let id = alert(&newsroom, "خبر").await;
-    let worker = Worker::new(newsroom.test.app.clone()).unwrap();
+    let worker = newsroom.test.worker().await;
     let killed = tokio::spawn(async move { worker.run_until_idle().await });
     push.until_held(&browsers[700]).await;
     // Everything of the second page has been sent but one message; nothing of it is written down.
@@ -211,7 +210,7 @@ async fn a_worker_that_lost_its_shard_writes_nothing_down() {
     let browsers = opt_in_many(&newsroom, &push, 3).await;
     push.script(&browsers[1], [Behaviour::Hold(410)]);
     let id = alert(&newsroom, "خبر").await;
-    let stale = Worker::new(newsroom.test.app.clone()).unwrap();
+    let stale = newsroom.test.worker().await;
     let stale = tokio::spawn(async move { stale.run_until_idle().await });
     push.until_held(&browsers[1]).await;
     newsroom.test.advance(TimeDelta::seconds(31));
@@ -221,8 +220,8 @@ async fn a_worker_that_lost_its_shard_writes_nothing_down() {
     push.release();
     stale.await.unwrap().unwrap();
     assert_eq!(progress(&newsroom, &id).await, "DONE 3/0/0");
-    let left = storage::push_subscription::by_ids(newsroom.test.app.db.connection(), &[1, 2, 3]);
-    assert_eq!(left.await.unwrap().len(), 3, "the stale 410 deletes nobody");
+    let left = storage::audience::by_ids(newsroom.test.app.db.connection(), &[1, 2, 3]);
+    assert_eq!(left.await.unwrap().candidates.len(), 3, "the stale 410 deletes nobody");
 }
 
 #[tokio::test]
@@ -234,12 +233,11 @@ async fn workers_share_the_shards_and_tell_everybody_once() {
         browsers.extend(opt_in_many(&newsroom, &push, 20).await);
     }
     let id = alert(&newsroom, "خبر").await;
-    let workers: Vec<_> = (0..4)
-        .map(|_| {
-            let worker = Worker::new(newsroom.test.app.clone()).unwrap();
-            tokio::spawn(async move { worker.run_until_idle().await })
-        })
-        .collect();
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        let worker = newsroom.test.worker().await;
+        workers.push(tokio::spawn(async move { worker.run_until_idle().await }));
+    }
     for worker in workers {
         worker.await.unwrap().unwrap();
     }

@@ -1,7 +1,9 @@
 //! What push services answer besides 201: who goes, who is tried again, and until when.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use khabar::jobs::worker::Worker;
 use khabar::storage;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -21,8 +23,8 @@ async fn with_reader() -> (Newsroom, PushService, Browser) {
 /// How many of the first hundred subscriptions are left.
 async fn subscriptions(newsroom: &Newsroom) -> usize {
     let ids: Vec<i64> = (1..=100).collect();
-    let found = storage::push_subscription::by_ids(newsroom.test.app.db.connection(), &ids);
-    found.await.unwrap().len()
+    let found = storage::audience::by_ids(newsroom.test.app.db.connection(), &ids);
+    found.await.unwrap().candidates.len()
 }
 
 #[tokio::test]
@@ -43,7 +45,7 @@ async fn a_browser_with_newer_keys_is_kept_and_told() {
     let token = newsroom.test.opt_in(&browser, json!({})).await;
     push.script(&browser, [Behaviour::Hold(410)]);
     let id = alert(&newsroom, "خبر").await;
-    let worker = Worker::new(newsroom.test.app.clone()).unwrap();
+    let worker = newsroom.test.worker().await;
     let worker = tokio::spawn(async move { worker.run_until_idle().await });
     push.until_held(&browser).await;
     let renewed = browser.with_new_keys();
@@ -182,7 +184,7 @@ async fn old_news_is_not_sent() {
     let unsent = alert(&newsroom, "لم يرسل").await;
     newsroom.test.advance(TimeDelta::hours(25));
     newsroom.test.run_jobs().await;
-    assert_eq!(progress(&newsroom, &unsent).await, "DONE 0/0/1");
+    assert_eq!(progress(&newsroom, &unsent).await, "CANCELLED 0/0/0");
 
     push.script(&browser, [Behaviour::Status(500)]);
     let failed = alert(&newsroom, "تعثر").await;
@@ -202,14 +204,14 @@ async fn a_reader_who_leaves_while_it_fails_costs_the_others_nothing() {
     newsroom.test.opt_in(&stays, json!({})).await;
     push.script(&leaves, [Behaviour::Hold(500)]);
     let id = alert(&newsroom, "خبر").await;
-    let worker = Worker::new(newsroom.test.app.clone()).unwrap();
+    let worker = newsroom.test.worker().await;
     let worker = tokio::spawn(async move { worker.run_until_idle().await });
     push.until_held(&leaves).await;
     let delete = operation("PushSubscriptionDelete");
     newsroom.test.read(&delete, json!({ "token": token })).await.data();
     push.release();
     worker.await.unwrap().unwrap();
-    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/1/0");
     assert_eq!(push.received(&stays).len(), 1);
 }
 
@@ -261,4 +263,35 @@ async fn what_always_fails_is_given_up_when_it_stops_being_news() {
     let tries = push.statuses(&browser).len();
     assert!((24..50).contains(&tries), "patient, but not pushy: {tries}");
     assert_eq!(subscriptions(&newsroom).await, 1);
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_holds_up_no_other() {
+    let (newsroom, hangs) = Newsroom::with_push().await;
+    let app = &newsroom.test.app;
+    let works = PushService::start(app.vapid.public_key(), Arc::clone(&app.clock)).await;
+    hangs.otherwise(Some(Behaviour::Hold(201)));
+    for number in 0..6 {
+        newsroom.test.opt_in(&hangs.browser(&format!("slow{number}")), json!({})).await;
+    }
+    let mut readers = Vec::new();
+    for number in 0..6 {
+        readers.push(works.browser(&format!("reader{number}")));
+        newsroom.test.opt_in(&readers[number], json!({})).await;
+    }
+    let id = alert(&newsroom, "خبر").await;
+    let worker = newsroom.test.worker().await;
+    let working = tokio::spawn(async move { worker.run_until_idle().await });
+    for _ in 0..200 {
+        if readers.iter().all(|reader| works.received(reader).len() == 1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(readers.iter().all(|reader| works.received(reader).len() == 1));
+    assert_eq!(progress(&newsroom, &id).await.split(' ').next(), Some("SENDING"));
+    hangs.otherwise(None);
+    (0..6).for_each(|_| hangs.release());
+    working.await.unwrap().unwrap();
+    assert_eq!(progress(&newsroom, &id).await, "DONE 12/0/0");
 }

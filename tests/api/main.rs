@@ -6,9 +6,11 @@
 mod support;
 
 mod alert;
+mod alert_control;
 mod alert_retry;
 mod article;
 mod article_mutation;
+mod audience;
 mod category;
 mod comment;
 mod concurrency;

@@ -23,6 +23,17 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
     pub finished_at: Option<DateTimeUtc>,
+    pub image: Option<String>,
+    pub actions: String,
+    pub round: i32,
+    pub test: bool,
+    pub waves: i32,
+    pub audience: i64,
+    pub suppressed: i64,
+    pub clicked: i64,
+    pub scheduled_at: Option<DateTimeUtc>,
+    pub started_at: Option<DateTimeUtc>,
+    pub round_started_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -13,6 +13,8 @@ pub struct Model {
     pub attempts: i32,
     pub last_status: Option<i32>,
     pub due_at: DateTimeUtc,
+    pub claim: i64,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

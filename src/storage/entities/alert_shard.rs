@@ -15,6 +15,10 @@ pub struct Model {
     pub fence: i64,
     pub leased_until: Option<DateTimeUtc>,
     pub finished_at: Option<DateTimeUtc>,
+    pub round: i32,
+    pub due_at: Option<DateTimeUtc>,
+    pub priority: i16,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -17,6 +17,7 @@ pub struct Model {
     pub longitude: Option<f64>,
     pub position: i32,
     pub created_at: DateTimeUtc,
+    pub alerts_per_day: Option<i16>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -2,8 +2,11 @@
 #![expect(missing_docs, reason = "the migrations say what a column is for")]
 
 pub mod alert;
+pub mod alert_dead_letter;
 pub mod alert_retry;
 pub mod alert_shard;
+pub mod alert_tag;
+pub mod alert_text;
 pub mod article;
 pub mod article_author;
 pub mod article_tag;
@@ -16,8 +19,10 @@ pub mod edition;
 pub mod event;
 pub mod import_key;
 pub mod job;
+pub mod push_service;
 pub mod push_subscription;
 pub mod push_subscription_category;
+pub mod push_subscription_tag;
 pub mod revision;
 pub mod session;
 pub mod setting;

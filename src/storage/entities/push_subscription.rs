@@ -19,6 +19,15 @@ pub struct Model {
     pub generation: i64,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    pub quiet_from: Option<i16>,
+    pub quiet_until: Option<i16>,
+    pub time_zone: Option<String>,
+    pub breaking_always: bool,
+    pub max_per_day: Option<i16>,
+    pub sealed: Option<Vec<u8>>,
+    pub key_id: i32,
+    pub vapid_key_id: i32,
+    pub service_id: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

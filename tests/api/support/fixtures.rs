@@ -39,6 +39,7 @@ impl TestApp {
             direction,
             time_zone: "Asia/Baghdad".to_owned(),
             place: Some(Place { name: "Erbil".to_owned(), latitude: 36.19, longitude: 44.01 }),
+            alerts_per_day: None,
         };
         create_edition(&self.app, &Viewer::System, input).await.unwrap()
     }

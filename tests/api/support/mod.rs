@@ -73,6 +73,7 @@ enabled = \"off\""
             passwords: Passwords::quick(&*clock).unwrap(),
             weather: Arc::new(Weather::new(&config.weather).unwrap()),
             vapid: Arc::new(VapidKeys::generate(&*clock)),
+            clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             config,
         };
@@ -136,13 +137,13 @@ enabled = \"off\""
     }
 
     /// A worker over this application.
-    pub fn worker(&self) -> Worker {
-        Worker::new(self.app.clone()).unwrap()
+    pub async fn worker(&self) -> Worker {
+        Worker::new(self.app.clone(), CancellationToken::new()).await.unwrap()
     }
 
     /// Works until nothing is due.
     pub async fn run_jobs(&self) {
-        self.worker().run_until_idle().await.unwrap();
+        self.worker().await.run_until_idle().await.unwrap();
     }
 
     /// How many SQL statements the work runs.

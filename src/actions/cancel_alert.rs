@@ -1,0 +1,39 @@
+//! Calls an alert back while it is on its way.
+
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::alert::Alert;
+use crate::domain::failure::{Failure, Rejection};
+use crate::domain::viewer::{Permission, Viewer};
+use crate::storage;
+
+/// Why an alert was not called back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// There is no such alert.
+    AlertNotFound,
+    /// It is over.
+    WrongState,
+}
+
+/// Stops an alert: workers finish the page in hand and send nothing more.
+pub async fn cancel_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert, Failure<Code>> {
+    viewer.check(Permission::PublishArticles)?;
+    let change = app.begin().await?;
+    let tx = change.transaction();
+    let Some(alert) = storage::alert::lock(tx, id).await? else {
+        return Err(Rejection::at("id", Code::AlertNotFound, "there is no such alert").into());
+    };
+    if !alert.state.may_cancel() {
+        let message = format!(
+            "the alert is {} already; correct it by alertUpdate if it was wrong",
+            alert.state.as_str()
+        );
+        return Err(Rejection::at("id", Code::WrongState, message).into());
+    }
+    storage::alert::call_back(tx, id, app.now()).await?;
+    let cancelled = storage::alert::by_id(tx, id).await?;
+    change.commit().await?;
+    cancelled.ok_or(Failure::NotFound)
+}

@@ -1,0 +1,137 @@
+//! What a reader wants to hear of, and when: parsed alike when opting in and when choosing anew.
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use crate::domain::audience::{Manners, Topics};
+use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
+use crate::domain::push_subscription::MAX_TOPICS;
+use crate::domain::quiet_hours::{QuietHours, STEP_MINUTES, parse_time};
+use crate::storage;
+
+/// Alerts a day that can be asked for at most.
+const MOST_PER_DAY: i32 = 1_000;
+
+/// What a reader chose. What is absent stays as it was.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The edition's locale.
+    pub locale: Option<String>,
+    /// These categories and what is below them.
+    pub categories: Option<Vec<Uuid>>,
+    /// Stories with one of these tags.
+    pub tags: Option<Vec<Uuid>>,
+    /// Breaking news alone.
+    pub breaking_only: Option<bool>,
+    /// When alerts are held back; `Some(None)` for never.
+    pub quiet_hours: Option<Option<Quiet>>,
+    /// No more than so many alerts in 24 hours; `Some(None)` for as many as there are.
+    pub max_per_day: Option<Option<i32>>,
+    /// Breaking news comes whatever the hour and the count.
+    pub breaking_always: Option<bool>,
+}
+
+/// Quiet hours as they are written.
+#[derive(Debug, Clone)]
+pub struct Quiet {
+    /// `HH:MM`.
+    pub from: String,
+    /// `HH:MM`.
+    pub until: String,
+    /// IANA name.
+    pub time_zone: String,
+}
+
+/// What can be wrong with a choice besides its fields' form.
+pub(super) trait ChoiceCodes: From<FieldCode> {
+    /// There is no edition of this locale.
+    const EDITION_NOT_FOUND: Self;
+    /// There is no such category.
+    const CATEGORY_NOT_FOUND: Self;
+    /// There is no such tag.
+    const TAG_NOT_FOUND: Self;
+}
+
+impl Choice {
+    /// The choice made on top of an earlier one. Finds every fault.
+    pub(super) async fn over<C: ChoiceCodes>(
+        &self,
+        connection: &impl ConnectionTrait,
+        mut topics: Topics,
+        mut manners: Manners,
+    ) -> Result<(Topics, Manners), Failure<C>> {
+        let mut faults = Faults::default();
+        if let Some(locale) = &self.locale {
+            match storage::edition::by_locale(connection, locale).await? {
+                Some(edition) => topics.edition_id = edition.id,
+                None => {
+                    let message = format!("there is no edition {locale}");
+                    faults.push(Rejection::at("locale", C::EDITION_NOT_FOUND, message));
+                }
+            }
+        }
+        if let Some(chosen) = &self.categories {
+            topics.categories = distinct("categories", chosen, &mut faults);
+            let known = storage::category::hold(connection, &topics.categories).await?;
+            if known != topics.categories.len() {
+                let message = "names a category that does not exist";
+                faults.push(Rejection::at("categories", C::CATEGORY_NOT_FOUND, message));
+            }
+        }
+        if let Some(chosen) = &self.tags {
+            topics.tags = distinct("tags", chosen, &mut faults);
+            if storage::tag::by_ids(connection, &topics.tags).await?.len() != topics.tags.len() {
+                let message = "names a tag that does not exist";
+                faults.push(Rejection::at("tags", C::TAG_NOT_FOUND, message));
+            }
+        }
+        topics.breaking_only = self.breaking_only.unwrap_or(topics.breaking_only);
+        manners.breaking_always = self.breaking_always.unwrap_or(manners.breaking_always);
+        if let Some(quiet) = &self.quiet_hours {
+            manners.quiet = quiet.as_ref().and_then(|quiet| faults.take(parse_quiet(quiet)));
+        }
+        if let Some(most) = self.max_per_day {
+            manners.max_per_day = most.and_then(|most| faults.take(parse_most(most)));
+        }
+        faults.check()?;
+        Ok((topics, manners))
+    }
+}
+
+/// The ids without repetition; none when they are more than the limit.
+fn distinct<C: From<FieldCode>>(field: &str, ids: &[Uuid], faults: &mut Faults<C>) -> Vec<Uuid> {
+    if ids.len() > MAX_TOPICS {
+        let message = format!("holds {} items; at most {MAX_TOPICS} are allowed", ids.len());
+        faults.push(Rejection::at(field, FieldCode::TooLong.into(), message));
+        return Vec::new();
+    }
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn parse_quiet<C: From<FieldCode>>(quiet: &Quiet) -> Result<QuietHours, Rejection<C>> {
+    let zone = quiet.time_zone.parse().map_err(|_| {
+        let message = "must be an IANA time zone such as Asia/Baghdad";
+        Rejection::invalid("quietHours.timeZone", message)
+    })?;
+    let time = |field: &str, text: &str| {
+        let on_a_step = |minutes: &u16| minutes.is_multiple_of(STEP_MINUTES);
+        parse_time(text).filter(on_a_step).ok_or_else(|| {
+            let message = "must be a time of day on a quarter of an hour, such as 22:00";
+            Rejection::invalid(&format!("quietHours.{field}"), message)
+        })
+    };
+    QuietHours::new(time("from", &quiet.from)?, time("until", &quiet.until)?, zone).ok_or_else(
+        || Rejection::invalid("quietHours.until", "must be another time than the beginning"),
+    )
+}
+
+fn parse_most<C: From<FieldCode>>(most: i32) -> Result<u16, Rejection<C>> {
+    u16::try_from(most).ok().filter(|_| (1..=MOST_PER_DAY).contains(&most)).ok_or_else(|| {
+        let message =
+            format!("must lie between 1 and {MOST_PER_DAY}; opt out to hear of nothing at all");
+        Rejection::invalid("maxPerDay", message)
+    })
+}

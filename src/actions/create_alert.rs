@@ -1,0 +1,61 @@
+//! Alerts readers of a story that is out.
+
+use uuid::Uuid;
+
+use super::alert_input::{AlertCodes, Input};
+use super::queue_alert::{QueueCodes, queue_alert};
+use super::takes_field_codes;
+use crate::app::App;
+use crate::domain::alert::Alert;
+use crate::domain::failure::{Failure, Rejection};
+use crate::domain::viewer::{Permission, Viewer};
+use crate::storage;
+use crate::storage::article::Visibility;
+
+/// Why readers were not alerted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A field is blank.
+    Blank,
+    /// A field is too long.
+    TooLong,
+    /// A field is malformed.
+    Invalid,
+    /// There is no such article before readers.
+    ArticleNotFound,
+    /// There is no edition of this locale.
+    EditionNotFound,
+    /// Readers have been alerted of the story.
+    AlertExists,
+}
+takes_field_codes!(Code);
+
+impl AlertCodes for Code {
+    const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
+}
+
+impl QueueCodes for Code {
+    const ALERT_EXISTS: Self = Self::AlertExists;
+}
+
+/// Decides to alert readers of a published story, now or later.
+pub async fn create_alert(
+    app: &App,
+    viewer: &Viewer,
+    article_id: Uuid,
+    input: Input,
+) -> Result<Alert, Failure<Code>> {
+    viewer.check(Permission::PublishArticles)?;
+    let mut change = app.begin().await?;
+    let tx = change.transaction();
+    // Locked, so that two clicks come one after the other.
+    storage::article_write::lock(tx, article_id).await?;
+    let article = storage::article::by_id(tx, article_id, Visibility::Published).await?;
+    let Some(article) = article else {
+        let message = "there is no such article before readers; publish it first";
+        return Err(Rejection::at("article", Code::ArticleNotFound, message).into());
+    };
+    let alert = queue_alert(app, &mut change, viewer, (&article, ""), &input).await?;
+    change.commit().await?;
+    Ok(alert)
+}

@@ -1,0 +1,83 @@
+//! Corrects an alert: what readers have on their screens is replaced, not added to.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::alert_input::{AlertCodes, Input};
+use super::takes_field_codes;
+use crate::app::App;
+use crate::domain::alert::{Alert, AlertState};
+use crate::domain::failure::{Failure, Rejection};
+use crate::domain::job::Job;
+use crate::domain::viewer::{Permission, Viewer};
+use crate::storage;
+
+/// Why an alert was not corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A field is blank.
+    Blank,
+    /// A field is too long.
+    TooLong,
+    /// A field is malformed.
+    Invalid,
+    /// There is no such alert.
+    AlertNotFound,
+    /// There is no edition of this locale.
+    EditionNotFound,
+    /// It was called back.
+    WrongState,
+}
+takes_field_codes!(Code);
+
+impl AlertCodes for Code {
+    const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
+}
+
+/// Changes what an alert says. One that is on its way, or has been delivered, is delivered anew in a
+/// further round: by the same `Topic` and `tag`, so that it takes the first one's place.
+pub async fn update_alert(
+    app: &App,
+    viewer: &Viewer,
+    id: Uuid,
+    input: Input,
+) -> Result<Alert, Failure<Code>> {
+    viewer.check(Permission::PublishArticles)?;
+    let mut change = app.begin().await?;
+    let tx = change.transaction();
+    let Some(old) = storage::alert::lock(tx, id).await? else {
+        return Err(Rejection::at("id", Code::AlertNotFound, "there is no such alert").into());
+    };
+    if old.state == AlertState::Cancelled {
+        let message = "the alert was called back; create another one";
+        return Err(Rejection::at("id", Code::WrongState, message).into());
+    }
+    if input.scheduled_at.is_some() && old.state != AlertState::Scheduled {
+        let message = "the alert is out already; only one that waits can be put off";
+        return Err(Rejection::at("scheduledAt", Code::WrongState, message).into());
+    }
+    let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
+    let new = input.over::<Code>(app, tx, old.clone(), "").await?;
+    let new = match old.state {
+        AlertState::Scheduled => {
+            let sent_at = new.scheduled_at.unwrap_or(app.now());
+            Alert { expires_at: sent_at + lasts, ..new }
+        }
+        // Nobody has been told yet: it is told in the new words.
+        AlertState::Queued => new,
+        AlertState::Sending | AlertState::Done | AlertState::Cancelled => {
+            storage::alert::end_delivery(tx, id, app.now()).await?;
+            Alert {
+                state: AlertState::Queued,
+                round: old.round + 1,
+                expires_at: app.now() + lasts,
+                finished_at: None,
+                ..new
+            }
+        }
+    };
+    storage::alert::update(tx, &new).await?;
+    change.enqueue_at(Job::PlanAlert { alert_id: id }, new.scheduled_at.unwrap_or(app.now()));
+    change.commit().await?;
+    Ok(new)
+}

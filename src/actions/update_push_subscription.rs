@@ -1,0 +1,80 @@
+//! A reader chooses anew, or the browser got another address.
+
+use super::choose_topics::{Choice, ChoiceCodes};
+use super::create_push_subscription::BrowserInput;
+use super::takes_field_codes;
+use crate::app::App;
+use crate::domain::failure::{Failure, Rejection};
+use crate::domain::token;
+use crate::storage;
+use crate::storage::push_subscription::Stored;
+
+/// What is to change; what is absent stays as it was.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// Where the browser is reached from now on.
+    pub browser: Option<BrowserInput>,
+    /// What the reader chose.
+    pub choice: Choice,
+}
+
+/// Why a subscription was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// A field is blank.
+    Blank,
+    /// A field is too long.
+    TooLong,
+    /// A field is malformed.
+    Invalid,
+    /// There is no edition of this locale.
+    EditionNotFound,
+    /// There is no such category.
+    CategoryNotFound,
+    /// There is no such tag.
+    TagNotFound,
+    /// The token opens nothing.
+    TokenNotFound,
+}
+takes_field_codes!(Code);
+
+impl ChoiceCodes for Code {
+    const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
+    const CATEGORY_NOT_FOUND: Self = Self::CategoryNotFound;
+    const TAG_NOT_FOUND: Self = Self::TagNotFound;
+}
+
+/// Changes the subscription of a token and answers what it holds now.
+///
+/// A new address that is somebody else's stays theirs, and the answer does not tell.
+pub async fn update_push_subscription(
+    app: &App,
+    presented: &str,
+    input: Input,
+) -> Result<Stored, Failure<Code>> {
+    let browser = input.browser.map(|browser| browser.parse::<Code>(app)).transpose()?;
+    let change = app.begin().await?;
+    let tx = change.transaction();
+    let hash = token::hash(presented);
+    let Some(known) = storage::push_subscription::lock_by_token(tx, hash).await? else {
+        let message = "opens no subscription; opt in again by pushSubscriptionCreate";
+        return Err(Rejection::at("token", Code::TokenNotFound, message).into());
+    };
+    let old = (known.topics.clone(), known.manners);
+    let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
+    storage::push_subscription::choose(tx, known.id, &topics, &manners, app.now()).await?;
+    if let Some(browser) = browser {
+        let there = storage::push_subscription::lock_by_endpoint(tx, &browser.endpoint).await?;
+        match there.filter(|there| there.id != known.id) {
+            // The browser opted in at its new address before it said where it came from.
+            Some(there) if there.is_of(&browser.keys) => {
+                storage::push_subscription::delete(tx, &[there.id]).await?;
+                storage::push_subscription::move_to(tx, &known, &browser, app.now()).await?;
+            }
+            Some(_) => {}
+            None => storage::push_subscription::move_to(tx, &known, &browser, app.now()).await?,
+        }
+    }
+    change.commit().await?;
+    Ok(Stored { topics, manners, ..known })
+}

@@ -1,0 +1,76 @@
+//! Opt-out links: what a notification carries so that one tap ends the alerts, without an account,
+//! a cookie or anything kept in the browser.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+/// Bytes of the signature that a token carries.
+const SIGNATURE: usize = 16;
+
+/// Makes and checks opt-out tokens. Whoever has one can end that reader's alerts and nothing else.
+#[derive(Clone)]
+pub struct OptOutKey([u8; 32]);
+
+impl OptOutKey {
+    /// A key from its bytes.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// The token of a subscription: 32 characters that need no escaping in an address. New keys of
+    /// the browser make it void.
+    pub fn token(&self, id: i64, generation: i64) -> String {
+        let mut token = [0; 8 + SIGNATURE];
+        token[..8].copy_from_slice(&id.to_be_bytes());
+        token[8..].copy_from_slice(&self.sign(id, generation).as_ref()[..SIGNATURE]);
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// Which subscription a token is of. Good only if [`OptOutKey::opens`] agrees.
+    pub fn subscription_of(token: &str) -> Option<i64> {
+        let token: [u8; 8 + SIGNATURE] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+        token.first_chunk().map(|id| i64::from_be_bytes(*id))
+    }
+
+    /// Whether a token is of this subscription.
+    pub fn opens(&self, token: &str, id: i64, generation: i64) -> bool {
+        use subtle::ConstantTimeEq;
+        self.token(id, generation).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    fn sign(&self, id: i64, generation: i64) -> hmac::Tag {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let mut signing = hmac::Context::with_key(&key);
+        signing.update(b"khabar opt-out");
+        signing.update(&id.to_be_bytes());
+        signing.update(&generation.to_be_bytes());
+        signing.sign()
+    }
+}
+
+impl std::fmt::Debug for OptOutKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OptOutKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert_message::OPT_OUT_TOKEN;
+
+    #[test]
+    fn a_token_opens_its_own_subscription_alone() {
+        let key = OptOutKey::new([7; 32]);
+        let token = key.token(42, 1);
+        assert_eq!(token.len(), OPT_OUT_TOKEN);
+        assert_eq!(OptOutKey::subscription_of(&token), Some(42));
+        assert!(key.opens(&token, 42, 1));
+        assert!(!key.opens(&token, 43, 1) && !key.opens(&token, 42, 2));
+        assert!(!OptOutKey::new([8; 32]).opens(&token, 42, 1));
+        for bad in ["", "x", &token[1..], &format!("{token}A")] {
+            assert_eq!(OptOutKey::subscription_of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Leases: how claimed work belongs to its worker, and how others learn that the worker is gone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::app::App;
+use crate::domain::clock::Timestamp;
+use crate::storage;
+use crate::storage::alert_retry::Batch;
+use crate::storage::alert_shard::Shard;
+
+/// How long claimed work belongs to its worker without a sign of life.
+const LEASE: TimeDelta = TimeDelta::seconds(25);
+/// How often a worker gives a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often the database's clock is looked at.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+
+/// The clock that leases go by: the database's own, so that machines whose clocks disagree do not
+/// take each other's work away.
+#[derive(Debug, Clone)]
+pub(super) struct LeaseClock {
+    app: App,
+    ahead: Arc<Mutex<TimeDelta>>,
+}
+
+impl LeaseClock {
+    /// The application's own clock, until it is compared.
+    pub(super) fn new(app: App) -> Self {
+        Self { app, ahead: Arc::default() }
+    }
+
+    /// The time now, and until when work that is claimed now is held.
+    pub(super) fn term(&self) -> (Timestamp, Timestamp) {
+        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.app.now() + ahead;
+        (now, now + LEASE)
+    }
+
+    /// Looks how far the database's clock is ahead.
+    pub(super) async fn compare(&self) -> Result<(), DbErr> {
+        let theirs = self.app.db.now().await?;
+        let Some(theirs) = theirs else { return Ok(()) };
+        let ahead = theirs - self.app.now();
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        Ok(())
+    }
+
+    /// Looks again and again, until the shutdown.
+    pub(super) async fn keep_comparing(self, shutdown: CancellationToken) {
+        let mut every = tokio::time::interval(COMPARE_EVERY);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = every.tick() => {
+                    if let Err(error) = self.compare().await {
+                        tracing::warn!(%error, "the database's clock cannot be read");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Claimed work that is kept for as long as this lives.
+#[derive(Debug, Clone)]
+pub(super) enum Held {
+    /// A shard.
+    Shard(Shard),
+    /// Retries of one alert.
+    Retries(Batch),
+}
+
+impl Held {
+    /// Keeps the work, in a task of its own: a database that is slow to answer must not hold up the
+    /// messages. The token is cancelled once somebody else has the work, or it was called back.
+    pub(super) fn keep(self, leases: LeaseClock) -> (AbortOnDropHandle<()>, CancellationToken) {
+        let lost = CancellationToken::new();
+        let tell = lost.clone();
+        let beat = tokio::spawn(async move {
+            let mut every = tokio::time::interval(HEARTBEAT);
+            every.reset();
+            loop {
+                every.tick().await;
+                match self.extend(&leases).await {
+                    Ok(true) => {}
+                    Ok(false) => return tell.cancel(),
+                    // The fence decides in the end.
+                    Err(error) => tracing::warn!(%error, "a lease could not be extended"),
+                }
+            }
+        });
+        (AbortOnDropHandle::new(beat), lost)
+    }
+
+    async fn extend(&self, leases: &LeaseClock) -> Result<bool, DbErr> {
+        let change = leases.app.begin().await?;
+        let (tx, (_, until)) = (change.transaction(), leases.term());
+        let held = match self {
+            Self::Shard(shard) => storage::alert_shard::extend_lease(tx, shard, until).await?,
+            Self::Retries(batch) => storage::alert_retry::keep(tx, batch, until).await?,
+        };
+        change.commit().await?;
+        Ok(held)
+    }
+}

@@ -1,0 +1,135 @@
+//! Selects whom of a page an alert reaches now, whom later, and whom not at all.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::alert::Alert;
+use crate::domain::audience::{CAP_SPAN, Delivery, Reader, Subject};
+use crate::domain::clock::Timestamp;
+use crate::domain::push_subscription::Recipient;
+use crate::storage;
+use crate::storage::alert_retry::Retry;
+use crate::storage::alert_shard::Shard;
+use crate::storage::audience::Part;
+
+/// What decides, for one round of one alert. The same page is always selected alike, whenever and
+/// by whomever, up to its reader's quiet hours.
+#[derive(Debug)]
+pub(super) struct Selection {
+    subject: Subject,
+    /// The alerts of the day before.
+    earlier: Vec<Subject>,
+    /// How many alerts a day each edition allows itself.
+    caps: HashMap<Uuid, u16>,
+    /// When the round began: those who slept then are reached by a wave.
+    began: Timestamp,
+    expires: Timestamp,
+}
+
+/// A page as it is to be delivered.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    /// Whom the alert reaches now.
+    pub now: Vec<Recipient>,
+    /// Who fell asleep since the round began, and until when.
+    pub waiting: Vec<(Retry, Timestamp)>,
+    /// When those wake up who slept when it began.
+    pub waves: BTreeSet<Timestamp>,
+    /// How many it does not reach, by their own wish.
+    pub suppressed: i64,
+    /// How many rows cannot be read.
+    pub unreadable: i64,
+    /// Up to which id the page reaches.
+    pub end: i64,
+}
+
+impl Selection {
+    /// What decides for an alert.
+    pub(super) async fn of(app: &App, alert: &Alert) -> Result<Self, DbErr> {
+        let connection = app.db.connection();
+        let path = storage::category::path(connection, alert.category_id).await?;
+        let subject = alert.subject(path);
+        let span = (subject.at - CAP_SPAN - CAP_SPAN, subject.at);
+        let mut earlier = Vec::new();
+        for one in storage::alert::started_between(connection, span).await? {
+            let path = storage::category::path(connection, one.category_id).await?;
+            earlier.push(one.subject(path));
+        }
+        Ok(Self {
+            earlier,
+            caps: storage::edition::alert_caps(connection, &subject.editions).await?,
+            began: alert.round_started_at.unwrap_or(subject.at),
+            expires: alert.expires_at,
+            subject,
+        })
+    }
+
+    /// The next page of a shard.
+    pub(super) async fn page(
+        &self,
+        app: &App,
+        shard: &Shard,
+        limit: u64,
+    ) -> Result<Selected, DbErr> {
+        let part = Part {
+            service_id: shard.service_id,
+            subject: &self.subject,
+            quiet_only: shard.due_at.is_some(),
+            capped: !self.caps.is_empty(),
+        };
+        let range = (shard.cursor, shard.last_id);
+        let page = storage::audience::page(app.db.connection(), part, range, limit).await?;
+        let mut selected = Selected { end: page.end, ..Selected::default() };
+        if shard.due_at.is_none() {
+            selected.unreadable = i64::try_from(page.unreadable.len()).unwrap_or(i64::MAX);
+        }
+        for (recipient, reader) in page.candidates {
+            match (self.delivery(&recipient, &reader), shard.due_at) {
+                (Delivery::Now, None) => self.put(&mut selected, recipient, &reader, app.now()),
+                (Delivery::At(release), None) if release < self.expires => {
+                    selected.waves.insert(release);
+                }
+                (Delivery::At(_) | Delivery::Capped, None) => selected.suppressed += 1,
+                (Delivery::At(release), Some(wave)) if release == wave => {
+                    self.put(&mut selected, recipient, &reader, app.now());
+                }
+                // The shard's first pass, or another wave, takes care of them.
+                (_, Some(_)) => {}
+            }
+        }
+        Ok(selected)
+    }
+
+    fn delivery(&self, recipient: &Recipient, reader: &Reader) -> Delivery {
+        let cap = self.caps.get(&recipient.edition_id).copied();
+        reader.delivery(&self.subject, self.began, &self.earlier, cap)
+    }
+
+    /// Puts a reader among those who are reached now, unless quiet hours have begun meanwhile.
+    fn put(&self, selected: &mut Selected, recipient: Recipient, reader: &Reader, now: Timestamp) {
+        match self.held_until(reader, now) {
+            None => selected.now.push(recipient),
+            Some(until) if until < self.expires => {
+                selected.waiting.push((Retry::untried(&recipient), until));
+            }
+            Some(_) => selected.suppressed += 1,
+        }
+    }
+
+    /// Until when quiet hours that go on now hold the alert back.
+    pub(super) fn held_until(&self, reader: &Reader, now: Timestamp) -> Option<Timestamp> {
+        reader.release(&self.subject, now)
+    }
+
+    /// How many the rest of a shard concerns.
+    pub(super) async fn count(&self, app: &App, shard: &Shard) -> Result<i64, DbErr> {
+        let range = (shard.cursor, shard.last_id);
+        let connection = app.db.connection();
+        let count =
+            storage::audience::count_of(connection, &self.subject, shard.service_id, range).await?;
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,232 @@
+//! The exceptions of a delivery: who has to be tried again, and who was given up.
+
+use std::collections::HashSet;
+
+use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType, OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
+};
+use uuid::Uuid;
+
+use super::entities::alert_dead_letter as dead_letter;
+use super::entities::alert_retry::{ActiveModel, COLUMN, Column, Entity};
+use super::push_subscription;
+use crate::domain::clock::Timestamp;
+use crate::domain::push_subscription::Recipient;
+
+/// A subscription that an alert has to be tried again for, or was given up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The subscription.
+    pub push_subscription_id: i64,
+    /// Which push service it belongs to.
+    pub service_id: i32,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// The status code of the last answer.
+    pub last_status: Option<u16>,
+}
+
+impl Retry {
+    /// Somebody whose first message has yet to be sent.
+    pub fn untried(to: &Recipient) -> Self {
+        Self { attempts: 0, last_status: None, ..Self::tried(to) }
+    }
+
+    /// Somebody whose first message was sent, and answered by nothing that says more.
+    pub fn tried(to: &Recipient) -> Self {
+        let Recipient { id, service_id, .. } = *to;
+        Self { push_subscription_id: id, service_id, attempts: 1, last_status: None }
+    }
+}
+
+/// Retries of one alert that one worker holds. Another claim of a row takes it away from this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The alert.
+    pub alert_id: Uuid,
+    /// The push service, of all of them.
+    pub service_id: i32,
+    /// Nobody else's.
+    pub claim: i64,
+    /// What is to be tried again.
+    pub retries: Vec<Retry>,
+}
+
+/// Writes who has to be tried again, and when.
+pub async fn insert_all(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    retries: Vec<(Retry, Timestamp)>,
+) -> Result<(), DbErr> {
+    if retries.is_empty() {
+        return Ok(());
+    }
+    let rows = retries.into_iter().map(|(retry, due_at)| ActiveModel {
+        alert_id: Set(alert_id),
+        push_subscription_id: Set(retry.push_subscription_id),
+        attempts: Set(retry.attempts),
+        last_status: Set(retry.last_status.map(i32::from)),
+        due_at: Set(due_at),
+        claim: Set(0),
+        service_id: Set(retry.service_id),
+    });
+    Entity::insert_many(rows).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Claims retries that are due, of one alert and of one push service but the given ones, by making
+/// them due again only after the lease.
+pub async fn claim(
+    connection: &impl ConnectionTrait,
+    (now, until): (Timestamp, Timestamp),
+    claim: i64,
+    (limit, except): (u64, &[i32]),
+) -> Result<Option<Batch>, DbErr> {
+    let first = Entity::find()
+        .filter(COLUMN.due_at.lte(now))
+        .filter(COLUMN.service_id.is_not_in(except.iter().copied()))
+        .order_by_asc(COLUMN.due_at);
+    let Some(first) = first.one(connection).await? else { return Ok(None) };
+    let due = Entity::find()
+        .filter(COLUMN.alert_id.eq(first.alert_id))
+        .filter(COLUMN.service_id.eq(first.service_id))
+        .filter(COLUMN.due_at.lte(now))
+        .order_by_asc(COLUMN.due_at)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let due = due.all(connection).await?;
+    let retries: Vec<Retry> = due
+        .into_iter()
+        .map(|row| Retry {
+            push_subscription_id: row.push_subscription_id,
+            service_id: row.service_id,
+            attempts: row.attempts,
+            last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
+        })
+        .collect();
+    Entity::update_many()
+        .col_expr(Column::DueAt, until.into())
+        .col_expr(Column::Claim, claim.into())
+        .filter(COLUMN.alert_id.eq(first.alert_id))
+        .filter(COLUMN.push_subscription_id.is_in(retries.iter().map(|r| r.push_subscription_id)))
+        .exec(connection)
+        .await?;
+    let (alert_id, service_id) = (first.alert_id, first.service_id);
+    Ok(Some(Batch { alert_id, service_id, claim, retries }))
+}
+
+/// Keeps a batch for longer. False when nothing of it is left to its holder.
+pub async fn keep(
+    connection: &impl ConnectionTrait,
+    batch: &Batch,
+    until: Timestamp,
+) -> Result<bool, DbErr> {
+    let kept = Entity::update_many()
+        .col_expr(Column::DueAt, until.into())
+        .filter(COLUMN.alert_id.eq(batch.alert_id))
+        .filter(COLUMN.claim.eq(batch.claim))
+        .exec(connection)
+        .await?;
+    Ok(kept.rows_affected > 0)
+}
+
+/// Takes a batch out, to be written anew or not at all. Returns what was still its holder's: of
+/// the rest somebody else takes care by now.
+pub async fn take(connection: &impl ConnectionTrait, batch: &Batch) -> Result<HashSet<i64>, DbErr> {
+    let held = || Column::AlertId.eq(batch.alert_id).and(Column::Claim.eq(batch.claim));
+    let mine: Vec<i64> = Entity::find()
+        .select_only()
+        .column(Column::PushSubscriptionId)
+        .filter(held())
+        .order_by_asc(COLUMN.push_subscription_id)
+        .lock_exclusive()
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Entity::delete_many().filter(held()).exec(connection).await?;
+    Ok(mine.into_iter().collect())
+}
+
+/// How many have to be tried again for an alert.
+pub async fn count(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<u64, DbErr> {
+    Entity::find().filter(COLUMN.alert_id.eq(alert_id)).count(connection).await
+}
+
+/// Forgets all that had to be tried again for an alert.
+pub async fn delete_all(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<(), DbErr> {
+    Entity::delete_many().filter(COLUMN.alert_id.eq(alert_id)).exec(connection).await?;
+    Ok(())
+}
+
+/// Writes who was given up.
+pub async fn bury(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    given_up: Vec<Retry>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if given_up.is_empty() {
+        return Ok(());
+    }
+    let rows = given_up.into_iter().map(|retry| dead_letter::ActiveModel {
+        alert_id: Set(alert_id),
+        push_subscription_id: Set(retry.push_subscription_id),
+        attempts: Set(retry.attempts),
+        last_status: Set(retry.last_status.map(i32::from)),
+        died_at: Set(now),
+    });
+    let key = [dead_letter::Column::AlertId, dead_letter::Column::PushSubscriptionId];
+    dead_letter::Entity::insert_many(rows)
+        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+/// Brings those who were given up back, to be tried again at once. Returns how many they are.
+pub async fn revive(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    now: Timestamp,
+) -> Result<i64, DbErr> {
+    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
+    let dead = dead_letter::Entity::find().filter(of).lock_exclusive().all(connection).await?;
+    let count = i64::try_from(dead.len()).unwrap_or(i64::MAX);
+    for chunk in dead.chunks(1_000) {
+        let ids: Vec<i64> = chunk.iter().map(|row| row.push_subscription_id).collect();
+        let services = push_subscription::services_of(connection, &ids).await?;
+        let retries = chunk.iter().map(|row| {
+            let retry = Retry {
+                push_subscription_id: row.push_subscription_id,
+                service_id: services.get(&row.push_subscription_id).copied().unwrap_or_default(),
+                attempts: 0,
+                last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
+            };
+            (retry, now)
+        });
+        insert_all(connection, alert_id, retries.collect()).await?;
+    }
+    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
+    dead_letter::Entity::delete_many().filter(of).exec(connection).await?;
+    Ok(count)
+}
+
+/// How many were given up for an alert, by the status code of the last answer.
+pub async fn buried(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
+    use dead_letter::Column;
+    dead_letter::Entity::find()
+        .select_only()
+        .column(Column::LastStatus)
+        .column_as(Column::PushSubscriptionId.count(), "count")
+        .filter(dead_letter::COLUMN.alert_id.eq(alert_id))
+        .group_by(Column::LastStatus)
+        .order_by_asc(dead_letter::COLUMN.last_status)
+        .into_tuple()
+        .all(connection)
+        .await
+}

@@ -1,0 +1,225 @@
+//! Shards: ranges of push subscriptions that one worker delivers.
+
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
+};
+use uuid::Uuid;
+
+use super::entities::alert;
+use super::entities::alert_shard::{ActiveModel, COLUMN, Column, Entity, Model};
+use crate::domain::clock::Timestamp;
+
+/// A shard that one worker holds, under a fence that nobody else has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// The alert.
+    pub alert_id: Uuid,
+    /// Which of its shards.
+    pub number: i32,
+    /// Which round of the alert.
+    pub round: i32,
+    /// Whose subscriptions.
+    pub service_id: i32,
+    /// The last subscription that was dealt with.
+    pub cursor: i64,
+    /// The last subscription of the shard.
+    pub last_id: i64,
+    /// For a wave: when the quiet hours end of those whom it reaches.
+    pub due_at: Option<Timestamp>,
+    /// Grows with each claim: an older holder's writes are refused.
+    pub fence: i64,
+}
+
+/// Adds the shards of a round: push services, each with a range (after, last].
+pub async fn insert_all(
+    connection: &impl ConnectionTrait,
+    (alert_id, round, priority): (Uuid, i32, i16),
+    ranges: &[(i32, (i64, i64))],
+) -> Result<(), DbErr> {
+    let first = next_numbers(connection, alert_id, ranges.len()).await?;
+    let rows: Vec<_> = (first..)
+        .zip(ranges)
+        .map(|(number, (service_id, range))| ActiveModel {
+            priority: Set(priority),
+            ..row((alert_id, number), round, *service_id, *range)
+        })
+        .collect();
+    for chunk in rows.chunks(1_000) {
+        Entity::insert_many(chunk.to_vec()).exec_without_returning(connection).await?;
+    }
+    Ok(())
+}
+
+/// Adds a wave for what follows the cursor of a shard, unless it is there already.
+pub async fn insert_wave(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    due_at: Timestamp,
+) -> Result<(), DbErr> {
+    let there = Entity::find()
+        .filter(COLUMN.alert_id.eq(shard.alert_id))
+        .filter(COLUMN.round.eq(shard.round))
+        .filter(COLUMN.service_id.eq(shard.service_id))
+        .filter(COLUMN.last_id.eq(shard.last_id))
+        .filter(COLUMN.due_at.eq(due_at));
+    if there.one(connection).await?.is_some() {
+        return Ok(());
+    }
+    let number = next_numbers(connection, shard.alert_id, 1).await?;
+    let range = (shard.cursor, shard.last_id);
+    let wave = row((shard.alert_id, number), shard.round, shard.service_id, range);
+    let wave = ActiveModel { due_at: Set(Some(due_at)), ..wave };
+    Entity::insert(wave).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Takes numbers for new shards of an alert, and the alert's row lock with them: two workers that
+/// add a wave at once come one after the other.
+async fn next_numbers(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    count: usize,
+) -> Result<i32, DbErr> {
+    let count = i32::try_from(count).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let taken = alert::Entity::update_many()
+        .col_expr(alert::Column::Waves, Expr::col(alert::Column::Waves).add(count))
+        .filter(alert::COLUMN.id.eq(alert_id))
+        .exec_with_returning(connection)
+        .await?;
+    Ok(taken.first().map_or(0, |alert| alert.waves - count))
+}
+
+fn row(
+    (alert_id, number): (Uuid, i32),
+    round: i32,
+    service_id: i32,
+    (cursor, last): (i64, i64),
+) -> ActiveModel {
+    ActiveModel {
+        alert_id: Set(alert_id),
+        number: Set(number),
+        round: Set(round),
+        cursor: Set(cursor),
+        last_id: Set(last),
+        fence: Set(0),
+        leased_until: Set(None),
+        finished_at: Set(None),
+        due_at: Set(None),
+        priority: Set(1),
+        service_id: Set(service_id),
+    }
+}
+
+/// Claims an open shard that is due and that nobody holds, of any push service but the given ones: of
+/// the most urgent alerts, the oldest's.
+///
+/// Two statements: a subquery that locks may be run again for each row of an update around it.
+pub async fn claim(
+    connection: &impl ConnectionTrait,
+    due: Timestamp,
+    (now, until): (Timestamp, Timestamp),
+    except: &[i32],
+) -> Result<Option<Shard>, DbErr> {
+    let free = Entity::find()
+        .filter(COLUMN.service_id.is_not_in(except.iter().copied()))
+        .filter(COLUMN.finished_at.is_null())
+        .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
+        .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
+        .order_by(Column::Priority, Order::Asc)
+        // Ids sort by age.
+        .order_by(Column::AlertId, Order::Asc)
+        .order_by(Column::Number, Order::Asc)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let Some(free) = free.one(connection).await? else { return Ok(None) };
+    let claimed = Shard { fence: free.fence + 1, ..shard(free) };
+    Entity::update_many()
+        .col_expr(Column::LeasedUntil, Some(until).into())
+        .col_expr(Column::Fence, claimed.fence.into())
+        .filter(COLUMN.alert_id.eq(claimed.alert_id))
+        .filter(COLUMN.number.eq(claimed.number))
+        .exec(connection)
+        .await?;
+    Ok(Some(claimed))
+}
+
+/// Keeps a shard for longer. False when somebody else has it by now, or it was called back.
+pub async fn extend_lease(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    until: Timestamp,
+) -> Result<bool, DbErr> {
+    let update = Entity::update_many().col_expr(Column::LeasedUntil, Some(until).into());
+    let held = update.filter(held(shard)).exec(connection).await?;
+    Ok(held.rows_affected == 1)
+}
+
+/// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer. False
+/// when somebody else has it.
+pub async fn advance(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    cursor: i64,
+    (now, until): (Timestamp, Timestamp),
+) -> Result<bool, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::Cursor, cursor.into())
+        .col_expr(Column::LeasedUntil, Some(until).into());
+    if cursor >= shard.last_id {
+        update = update.col_expr(Column::FinishedAt, Some(now).into());
+    }
+    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+}
+
+/// Gives a shard back, so that another worker need not wait for the lease to end.
+pub async fn release(connection: &impl ConnectionTrait, shard: &Shard) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::LeasedUntil, Expr::value(Option::<Timestamp>::None))
+        .filter(held(shard))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends every open shard of an alert. Who holds one may still write down the page in hand.
+pub async fn finish_all(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::FinishedAt, Some(now).into())
+        .filter(COLUMN.alert_id.eq(alert_id))
+        .filter(COLUMN.finished_at.is_null())
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whether a shard of an alert is still to be delivered.
+pub async fn any_open(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<bool, DbErr> {
+    let open =
+        Entity::find().filter(COLUMN.alert_id.eq(alert_id)).filter(COLUMN.finished_at.is_null());
+    Ok(open.one(connection).await?.is_some())
+}
+
+fn held(shard: &Shard) -> Condition {
+    Condition::all()
+        .add(Column::AlertId.eq(shard.alert_id))
+        .add(Column::Number.eq(shard.number))
+        .add(Column::Fence.eq(shard.fence))
+}
+
+fn shard(row: Model) -> Shard {
+    Shard {
+        alert_id: row.alert_id,
+        number: row.number,
+        round: row.round,
+        service_id: row.service_id,
+        cursor: row.cursor,
+        last_id: row.last_id,
+        due_at: row.due_at,
+        fence: row.fence,
+    }
+}

@@ -1,0 +1,226 @@
+//! Whom an alert concerns, read in the order of subscription ids.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
+};
+use uuid::Uuid;
+
+use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
+use super::entities::{push_subscription_category, push_subscription_tag};
+use super::push_subscription::{manners, recipient, topics};
+use crate::domain::audience::{Reader, Subject};
+use crate::domain::push_subscription::Recipient;
+
+/// Ranges of ids that a projection looks at.
+const SAMPLES: i64 = 100;
+/// Ids in each of them.
+const SAMPLE: i64 = 1_000;
+
+/// A subscription that an alert concerns: where it is sent, and when it may be.
+pub type Candidate = (Recipient, Reader);
+
+/// Which part of an audience is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Those of this push service.
+    pub service_id: i32,
+    /// What the alert is about.
+    pub subject: &'a Subject,
+    /// Those alone who have quiet hours.
+    pub quiet_only: bool,
+    /// Whether an edition caps its alerts: then what each reader chose is read as well, which is
+    /// otherwise needed for those alone who have a cap of their own.
+    pub capped: bool,
+}
+
+/// A page of an audience.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Whom the alert concerns, in order of their ids.
+    pub candidates: Vec<Candidate>,
+    /// Subscriptions whose row this version cannot read. They must not hold up the others.
+    pub unreadable: Vec<i64>,
+    /// Up to which id the page reaches.
+    pub end: i64,
+}
+
+/// A page of an audience: ids after one and up to another, in order.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    part: Part<'_>,
+    (after, last): (i64, i64),
+    limit: u64,
+) -> Result<Page, DbErr> {
+    let mut find = concerned(part.subject, (after, last))
+        .filter(COLUMN.service_id.eq(part.service_id))
+        .order_by_asc(COLUMN.id)
+        .limit(limit);
+    if part.quiet_only {
+        find = find.filter(COLUMN.quiet_from.is_not_null());
+    }
+    let rows = find.all(connection).await?;
+    let is_last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < limit;
+    let end = rows.last().filter(|_| !is_last).map_or(last, |row| row.id);
+    let page = candidates(connection, rows, part.capped).await?;
+    Ok(Page { end, ..page })
+}
+
+/// The subscriptions with these ids that are still there.
+pub async fn by_ids(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<Page, DbErr> {
+    let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).order_by_asc(COLUMN.id);
+    candidates(connection, find.all(connection).await?, false).await
+}
+
+/// How many subscriptions an alert concerns, or about how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Subscriptions.
+    pub count: u64,
+    /// Whether they were counted one by one. Otherwise it is projected from a sample.
+    pub exact: bool,
+}
+
+/// How many subscriptions of a push service with ids after one and up to another an alert concerns.
+pub async fn count_of(
+    connection: &impl ConnectionTrait,
+    subject: &Subject,
+    service_id: i32,
+    range: (i64, i64),
+) -> Result<u64, DbErr> {
+    let of = concerned(subject, range).filter(COLUMN.service_id.eq(service_id));
+    of.count(connection).await
+}
+
+/// How many subscriptions with ids after one and up to another an alert concerns.
+async fn count(
+    connection: &impl ConnectionTrait,
+    subject: &Subject,
+    range: (i64, i64),
+) -> Result<u64, DbErr> {
+    concerned(subject, range).count(connection).await
+}
+
+/// How many subscriptions an alert concerns: counted up to a limit, projected beyond it from ranges
+/// of ids that lie evenly among all, so that the answer takes as long for ten million as for few.
+pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
+    let Some((first, last)) = span(connection).await? else {
+        return Ok(Size { count: 0, exact: true });
+    };
+    let width = last - first + 1;
+    if width <= SAMPLES * SAMPLE {
+        let count = count(connection, subject, (first - 1, last)).await?;
+        return Ok(Size { count, exact: true });
+    }
+    let mut found = 0;
+    for number in 0..SAMPLES {
+        let start = first - 1 + (width - SAMPLE) / (SAMPLES - 1) * number;
+        found += count(connection, subject, (start, start + SAMPLE)).await?;
+    }
+    let share = u128::from(found) * u128::from(width.unsigned_abs());
+    let count = share / u128::from((SAMPLES * SAMPLE).unsigned_abs());
+    Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+}
+
+/// The smallest and the largest id that a push service has; `None` without subscriptions.
+pub async fn span_of(
+    connection: &impl ConnectionTrait,
+    service_id: i32,
+) -> Result<Option<(i64, i64)>, DbErr> {
+    let of = || Entity::find().select_only().column(Column::Id);
+    let id = || of().filter(COLUMN.service_id.eq(service_id));
+    let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
+    let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;
+    Ok(first.zip(last))
+}
+
+/// The smallest and the largest id there are; `None` without subscriptions.
+async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+    let id = || Entity::find().select_only().column(Column::Id);
+    let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
+    let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;
+    Ok(first.zip(last))
+}
+
+/// What [`crate::domain::audience::Topics::cover`] says, for the database.
+fn concerned(subject: &Subject, (after, last): (i64, i64)) -> Select<Entity> {
+    use push_subscription_category as category;
+    use push_subscription_tag as tag;
+    let of_category = Query::select()
+        .column(category::Column::PushSubscriptionId)
+        .from(category::Entity)
+        .and_where(category::COLUMN.category_id.is_in(subject.category_path.iter().copied()))
+        .and_where(category::COLUMN.push_subscription_id.gt(after))
+        .and_where(category::COLUMN.push_subscription_id.lte(last))
+        .to_owned();
+    let of_tag = Query::select()
+        .column(tag::Column::PushSubscriptionId)
+        .from(tag::Entity)
+        .and_where(tag::COLUMN.tag_id.is_in(subject.tags.iter().copied()))
+        .and_where(tag::COLUMN.push_subscription_id.gt(after))
+        .and_where(tag::COLUMN.push_subscription_id.lte(last))
+        .to_owned();
+    let chosen = |chose: SelectStatement| Expr::col((Entity, Column::Id)).in_subquery(chose);
+    let mut topic = COLUMN.all_categories.eq(true).or(chosen(of_category));
+    if !subject.tags.is_empty() {
+        topic = topic.or(chosen(of_tag));
+    }
+    let find = Entity::find()
+        .filter(COLUMN.id.gt(after))
+        .filter(COLUMN.id.lte(last))
+        .filter(COLUMN.edition_id.is_in(subject.editions.iter().copied()))
+        .filter(topic);
+    if subject.breaking { find } else { find.filter(COLUMN.breaking_only.eq(false)) }
+}
+
+async fn candidates(
+    connection: &impl ConnectionTrait,
+    rows: Vec<Model>,
+    capped: bool,
+) -> Result<Page, DbErr> {
+    let is_capped = |row: &Model| capped || row.max_per_day.is_some();
+    let ids: Vec<i64> = rows.iter().filter(|row| is_capped(row)).map(|row| row.id).collect();
+    let mut chosen = chosen(connection, &ids).await?;
+    let mut page = Page::default();
+    for row in rows {
+        let id = row.id;
+        let (categories, tags) = chosen.remove(&id).unwrap_or_default();
+        let topics = is_capped(&row).then(|| topics(&row, categories, tags));
+        let reader = manners(&row).map(|manners| Reader { manners, topics, since: row.created_at });
+        match reader.and_then(|reader| Ok((recipient(row)?, reader))) {
+            Ok(candidate) => page.candidates.push(candidate),
+            Err(error) => {
+                tracing::error!(id, %error, "a push subscription cannot be read");
+                page.unreadable.push(id);
+            }
+        }
+    }
+    Ok(page)
+}
+
+type Chosen = HashMap<i64, (Vec<Uuid>, Vec<Uuid>)>;
+
+/// The categories and tags that subscriptions were made for.
+pub(super) async fn chosen(
+    connection: &impl ConnectionTrait,
+    ids: &[i64],
+) -> Result<Chosen, DbErr> {
+    let mut chosen = Chosen::new();
+    if ids.is_empty() {
+        return Ok(chosen);
+    }
+    use push_subscription_category as category;
+    use push_subscription_tag as tag;
+    let of = category::COLUMN.push_subscription_id.is_in(ids.iter().copied());
+    for link in category::Entity::find().filter(of).all(connection).await? {
+        chosen.entry(link.push_subscription_id).or_default().0.push(link.category_id);
+    }
+    let of = tag::COLUMN.push_subscription_id.is_in(ids.iter().copied());
+    for link in tag::Entity::find().filter(of).all(connection).await? {
+        chosen.entry(link.push_subscription_id).or_default().1.push(link.tag_id);
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,185 @@
+//! Whom an alert reaches, when, and whom it leaves alone: topics, editions, quiet hours, caps.
+
+use chrono::TimeDelta;
+use khabar::actions::create_article::{self, create_article};
+use khabar::domain::viewer::{Role, Viewer};
+use serde_json::{Value, json};
+
+use crate::alert::{alert, progress, publish_with_alert};
+use crate::support::fixtures::{article_id, category_id};
+use crate::support::push_service::{Browser, PushService};
+use crate::support::{Newsroom, operation};
+
+/// Publishes a story with an alert; `change` makes it another story than that of العراق.
+async fn alert_of(
+    newsroom: &Newsroom,
+    headline: &str,
+    change: impl FnOnce(create_article::Input) -> create_article::Input,
+) -> String {
+    let story = change(newsroom.story(headline));
+    let draft = create_article(&newsroom.test.app, &Viewer::System, story).await.unwrap();
+    publish_with_alert(newsroom, draft.id, json!({})).await
+}
+
+async fn reader(newsroom: &Newsroom, push: &PushService, choices: Value) -> Browser {
+    let browser = push.browser(&newsroom.test.app.clock.new_id().simple().to_string());
+    newsroom.test.opt_in(&browser, choices).await;
+    browser
+}
+
+fn heard(push: &PushService, browser: &Browser) -> Vec<String> {
+    let title = |payload: &Value| payload["notification"]["title"].as_str().unwrap().to_owned();
+    let mut heard: Vec<String> =
+        push.received(browser).iter().map(|message| title(&message.payload)).collect();
+    // Two alerts at once come in any order.
+    heard.sort();
+    heard
+}
+
+async fn tag_id(newsroom: &Newsroom, article: uuid::Uuid) -> Value {
+    let document = "query($id: ID!) { article(id: $id) { tags { id } } }";
+    let answer = newsroom.test.read(document, json!({ "id": article_id(article) })).await;
+    answer.at("/article/tags/0/id")
+}
+
+#[tokio::test]
+async fn topics_are_categories_with_all_below_them_tags_and_breaking_news() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let sport = newsroom.test.category(None, "رياضة", "Sport").await;
+    let tagged = newsroom.published("قديم").await;
+    let tag = tag_id(&newsroom, tagged.id).await;
+    let world = category_id(newsroom.world.id);
+    let all = reader(&newsroom, &push, json!({})).await;
+    let above = reader(&newsroom, &push, json!({ "categories": [world] })).await;
+    let sports = category_id(sport.id);
+    let elsewhere = reader(&newsroom, &push, json!({ "categories": [sports] })).await;
+    let by_tag = reader(&newsroom, &push, json!({ "categories": [sports], "tags": [tag] })).await;
+    let breaking = reader(&newsroom, &push, json!({ "breakingOnly": true })).await;
+    let english = reader(&newsroom, &push, json!({ "locale": "en" })).await;
+
+    alert_of(&newsroom, "عادي", |story| story).await;
+    alert_of(&newsroom, "عاجل", |story| create_article::Input {
+        breaking: true,
+        tags: Vec::new(),
+        ..story
+    })
+    .await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(heard(&push, &all), ["عاجل", "عادي"]);
+    assert_eq!(heard(&push, &above), ["عاجل", "عادي"]);
+    assert_eq!(heard(&push, &elsewhere), Vec::<String>::new());
+    assert_eq!(heard(&push, &by_tag), ["عادي"]);
+    assert_eq!(heard(&push, &breaking), ["عاجل"]);
+    assert_eq!(heard(&push, &english), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn readers_of_further_editions_are_told_in_their_own_words() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let arabic = reader(&newsroom, &push, json!({})).await;
+    let english = reader(&newsroom, &push, json!({ "locale": "en" })).await;
+    let draft = newsroom.draft("خبر").await;
+    let words = json!({ "translations": [{ "locale": "en", "title": "News" }] });
+    let id = publish_with_alert(&newsroom, draft.id, words).await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 2/0/0");
+    assert_eq!(heard(&push, &arabic), ["خبر"]);
+    assert_eq!(heard(&push, &english), ["News"]);
+    let message = push.received(&english).remove(0).payload;
+    assert_eq!(
+        (&message["notification"]["lang"], &message["notification"]["dir"]),
+        (&json!("en"), &json!("ltr"))
+    );
+}
+
+#[tokio::test]
+async fn the_night_is_quiet_until_the_morning_and_breaking_news_may_pass() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    // It is 07:39 in Baghdad; these readers sleep until 09:00.
+    let quiet = json!({ "from": "22:00", "until": "09:00", "timeZone": "Asia/Baghdad" });
+    let asleep = reader(&newsroom, &push, json!({ "quietHours": quiet })).await;
+    let choices = json!({ "quietHours": quiet, "breakingAlways": true });
+    let on_call = reader(&newsroom, &push, choices).await;
+    let awake = reader(&newsroom, &push, json!({})).await;
+    let id = alert_of(&newsroom, "عادي", |story| story).await;
+    alert_of(&newsroom, "عاجل", |story| create_article::Input { breaking: true, ..story }).await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(heard(&push, &awake), ["عاجل", "عادي"]);
+    assert_eq!(heard(&push, &on_call), ["عاجل"]);
+    assert_eq!(heard(&push, &asleep), Vec::<String>::new());
+    assert_eq!(progress(&newsroom, &id).await, "SENDING 1/0/0");
+
+    newsroom.test.advance(TimeDelta::minutes(82));
+    newsroom.test.run_jobs().await;
+    assert_eq!(heard(&push, &asleep), ["عاجل", "عادي"]);
+    assert_eq!(progress(&newsroom, &id).await, "DONE 3/0/0");
+    assert_eq!(heard(&push, &awake).len(), 2, "and nobody twice");
+}
+
+#[tokio::test]
+async fn nobody_hears_more_a_day_than_was_asked_for() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let modest = reader(&newsroom, &push, json!({ "maxPerDay": 2 })).await;
+    let eager = reader(&newsroom, &push, json!({})).await;
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        ids.push(alert(&newsroom, &format!("خبر {number}")).await);
+        newsroom.test.run_jobs().await;
+        newsroom.test.advance(TimeDelta::hours(1));
+    }
+    assert_eq!(heard(&push, &modest), ["خبر 0", "خبر 1"]);
+    assert_eq!(heard(&push, &eager).len(), 4);
+    let suppressed = "query($id: ID!) { alert(id: $id) { suppressed } }";
+    let last = json!({ "id": ids[3] });
+    let last = newsroom.test.as_role(Role::Editor, suppressed, last).await;
+    assert_eq!(last.at("/alert/suppressed"), 1);
+    newsroom.test.advance(TimeDelta::hours(21));
+    alert(&newsroom, "غداً").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(heard(&push, &modest), ["خبر 0", "خبر 1", "غداً"]);
+}
+
+#[tokio::test]
+async fn an_audience_is_counted_before_anything_is_sent() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    reader(&newsroom, &push, json!({})).await;
+    reader(&newsroom, &push, json!({ "breakingOnly": true })).await;
+    reader(&newsroom, &push, json!({ "locale": "en" })).await;
+    let draft = newsroom.draft("خبر").await;
+    let document =
+        "query($input: AlertAudienceInput!) { alertAudience(input: $input) { count isEstimate } }";
+    for (choice, count) in
+        [(json!({}), 1), (json!({ "breaking": true }), 2), (json!({ "locales": ["en"] }), 2)]
+    {
+        let mut input = json!({ "article": article_id(draft.id) });
+        input.as_object_mut().unwrap().extend(choice.as_object().unwrap().clone());
+        let variables = json!({ "input": input });
+        let answer = newsroom.test.as_role(Role::Editor, document, variables).await;
+        let expected = json!({ "count": count, "isEstimate": false });
+        assert_eq!(answer.at("/alertAudience"), expected, "{choice}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_chooses_anew_and_moves_to_another_address() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let before = push.browser("before");
+    let iraq = category_id(newsroom.iraq.id);
+    let choices = json!({ "categories": [iraq], "maxPerDay": 5 });
+    let token = newsroom.test.opt_in(&before, choices).await;
+    let after = push.browser("after");
+    let change = json!({ "token": token, "input": {
+        "browser": { "endpoint": after.endpoint, "keys": after.keys() }, "maxPerDay": null } });
+    let changed = newsroom.test.read(&operation("PushSubscriptionUpdate"), change).await;
+    assert_eq!(
+        changed.at("/pushSubscriptionUpdate/pushSubscription"),
+        json!({ "categories": [{ "slug": "العراق" }], "breakingOnly": false, "maxPerDay": null })
+    );
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(heard(&push, &before), Vec::<String>::new());
+    assert_eq!(heard(&push, &after), ["خبر"]);
+    let stranger = json!({ "token": "khp_unknown", "input": {} });
+    let refused = newsroom.test.read(&operation("PushSubscriptionUpdate"), stranger).await;
+    assert_eq!(refused.user_errors("pushSubscriptionUpdate"), ["token: TOKEN_NOT_FOUND"]);
+}
