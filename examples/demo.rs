@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     println!("{}", indented(&article));
 
     step("The open page hears of it");
-    let event = tokio::time::timeout(PATIENCE, next_event(&mut page))
+    let event = tokio::time::timeout(PATIENCE, page.next_event())
         .await
         .context("the page heard nothing")??;
     println!("  after {} ms:", began.elapsed().as_millis());
@@ -135,14 +135,15 @@ impl Server {
         Ok(published["articlePublish"]["article"].clone())
     }
 
-    async fn listen(&self) -> anyhow::Result<Response> {
+    async fn listen(&self) -> anyhow::Result<Page> {
         let body =
             json!({ "query": operation("ArticlePublished")?, "variables": { "locale": "ar-IQ" } });
         let request = self.client.post(format!("{}/graphql/stream", self.url));
         let response = request.header("accept", "text/event-stream").json(&body).send().await?;
-        // The operation begins when its answer is read; give it a moment.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(response.error_for_status()?)
+        let mut page = Page { response: response.error_for_status()?, text: String::new() };
+        // The first block holds an id alone: from now on, nothing is missed.
+        page.block().await?;
+        Ok(page)
     }
 
     /// Runs a committed operation; its userErrors are errors here.
@@ -178,16 +179,33 @@ fn operation(name: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }
 
-async fn next_event(page: &mut Response) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    while let Some(chunk) = page.chunk().await? {
-        text.push_str(std::str::from_utf8(&chunk)?);
-        let data = text.lines().find_map(|line| line.strip_prefix("data: "));
-        if let (Some(data), true) = (data, text.contains("\n\n")) {
-            return Ok(serde_json::from_str(data)?);
+/// A page that listens, and what it has not read yet.
+struct Page {
+    response: Response,
+    text: String,
+}
+
+impl Page {
+    async fn next_event(&mut self) -> anyhow::Result<Value> {
+        loop {
+            let block = self.block().await?;
+            if let Some(data) = block.lines().find_map(|line| line.strip_prefix("data: ")) {
+                return Ok(serde_json::from_str(data)?);
+            }
         }
     }
-    bail!("the stream ended")
+
+    async fn block(&mut self) -> anyhow::Result<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return Ok(block);
+            }
+            let chunk = self.response.chunk().await?.context("the stream ended")?;
+            self.text.push_str(std::str::from_utf8(&chunk)?);
+        }
+    }
 }
 
 fn step(what: &str) {

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp, operation};
@@ -82,7 +83,7 @@ async fn addresses_with_characters_that_no_slug_has() {
 #[tokio::test]
 async fn lists_longer_than_anybody_needs() {
     let newsroom = TestApp::with_newsroom().await;
-    newsroom.published("خبر").await;
+    let earlier = newsroom.published("خبر").await;
     newsroom.draft("مسودة").await;
     let document = "query($states: [ArticleState!]) { articles(filter: { states: $states }) { nodes { headline } } }";
     let list = async |states: Vec<&str>| {
@@ -91,8 +92,18 @@ async fn lists_longer_than_anybody_needs() {
     assert_eq!(list(vec!["PUBLISHED"; 36_000]).await.error_codes(), ["DOCUMENT_TOO_COSTLY"]);
     let many = list([["PUBLISHED"; 500], ["DRAFT"; 500]].concat()).await;
     assert_eq!(many.at("/articles/nodes").as_array().unwrap().len(), 2);
+
+    newsroom.test.advance(TimeDelta::hours(1));
+    newsroom.published("أحدث").await;
+    newsroom.test.advance(TimeDelta::hours(1));
+    newsroom.publish(earlier.id).await;
     let alike = newsroom.test.read(document, json!({ "states": vec!["PUBLISHED"; 3] })).await;
-    assert_eq!(alike.at("/articles/nodes"), json!([{ "headline": "خبر" }]));
+    let by_publication = json!([{ "headline": "أحدث" }, { "headline": "خبر" }]);
+    assert_eq!(
+        alike.at("/articles/nodes"),
+        by_publication,
+        "the same state again says nothing new"
+    );
 
     let names = vec![json!({ "locale": "ar-IQ", "name": "قسم" }); 101];
     let create = json!({ "input": { "names": names } });
