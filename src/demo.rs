@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::actions::create_category::{self, NameInput, create_category};
-use crate::actions::create_edition::{self, create_edition};
+use crate::actions::create_category::{self, NameInput, write_category};
+use crate::actions::create_edition::{self, write_edition};
 use crate::actions::import_article::{ImportedArticle, ImportedComment, import_article};
 use crate::app::App;
 use crate::domain::article::{ArticleState, Dateline, Image};
@@ -18,8 +18,7 @@ use crate::domain::comment::CommentState;
 use crate::domain::edition::{Direction, Edition, Place};
 use crate::domain::failure::{Failure, Faults, FieldCode};
 use crate::domain::slug;
-use crate::domain::viewer::Viewer;
-use crate::storage;
+use crate::storage::{self, Change};
 
 /// The setting that remembers that the demo was loaded, or refused, once.
 const LOADED: &str = "demo_loaded";
@@ -137,7 +136,7 @@ impl std::fmt::Display for Loaded {
 /// Of instances that start at once on one empty database, the first loads it and the others see
 /// that it is there.
 pub async fn load_once(app: &App) -> anyhow::Result<()> {
-    storage::migrate::alone(&app.db, Some(&app.migration_lock()), async {
+    app.alone(async {
         let connection = app.db.connection();
         let asked = storage::setting::get(connection, LOADED).await?.is_some();
         if !asked && storage::edition::all(connection).await?.is_empty() {
@@ -149,14 +148,15 @@ pub async fn load_once(app: &App) -> anyhow::Result<()> {
     .await
 }
 
-/// Loads the demo. Fails when there are editions already.
+/// Loads the demo in one transaction: a newsroom has all of it or nothing. Fails when there are
+/// editions already.
 pub async fn load(app: &App) -> anyhow::Result<Loaded> {
-    if !storage::edition::all(app.db.connection()).await?.is_empty() {
+    let change = app.begin().await?;
+    if !storage::edition::all(change.transaction()).await?.is_empty() {
         bail!("this newsroom has editions already; the demo is for an empty database");
     }
-    let editions = create_editions(app).await?;
-    let categories = create_categories(app).await?;
-    let change = app.begin().await?;
+    let editions = create_editions(app, &change).await?;
+    let categories = create_categories(app, &change).await?;
     let mut loaded = Loaded::default();
     let mut stories: HashMap<String, Uuid> = HashMap::new();
     for json in ARTICLES {
@@ -183,7 +183,7 @@ pub async fn load(app: &App) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-async fn create_editions(app: &App) -> anyhow::Result<HashMap<String, Edition>> {
+async fn create_editions(app: &App, change: &Change) -> anyhow::Result<HashMap<String, Edition>> {
     let mut created = HashMap::new();
     for edition in serde_json::from_str::<Vec<DemoEdition>>(EDITIONS)? {
         let input = create_edition::Input {
@@ -197,13 +197,13 @@ async fn create_editions(app: &App) -> anyhow::Result<HashMap<String, Edition>> 
                 longitude: edition.longitude,
             }),
         };
-        let edition = create_edition(app, &Viewer::System, input).await.map_err(told)?;
+        let edition = write_edition(app, change, input).await.map_err(told)?;
         created.insert(edition.locale.clone(), edition);
     }
     Ok(created)
 }
 
-async fn create_categories(app: &App) -> anyhow::Result<HashMap<String, Uuid>> {
+async fn create_categories(app: &App, change: &Change) -> anyhow::Result<HashMap<String, Uuid>> {
     let mut created: HashMap<String, Uuid> = HashMap::new();
     for category in serde_json::from_str::<Vec<DemoCategory>>(CATEGORIES)? {
         let parent = match &category.parent {
@@ -213,7 +213,7 @@ async fn create_categories(app: &App) -> anyhow::Result<HashMap<String, Uuid>> {
         let names =
             category.names.into_iter().map(|(locale, name)| NameInput { locale, name, slug: None });
         let input = create_category::Input { parent, names: names.collect(), position: None };
-        let node = create_category(app, &Viewer::System, input).await.map_err(told)?;
+        let node = write_category(app, change, input).await.map_err(told)?;
         created.insert(category.key, node.id);
     }
     Ok(created)

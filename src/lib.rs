@@ -4,6 +4,7 @@ pub mod actions;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod data_folder;
 pub mod demo;
 pub mod domain;
 pub mod graphql;

@@ -1,6 +1,7 @@
 //! What the newsroom does: one file a verb. Each checks who may, parses its input collecting every
 //! fault, and makes the change with all that follows from it in one transaction.
 
+pub mod agree_on_keys;
 pub mod choose_edition;
 pub mod create_article;
 pub mod create_category;

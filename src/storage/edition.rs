@@ -1,9 +1,7 @@
 //! Language editions.
 
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use uuid::Uuid;
 
 use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
