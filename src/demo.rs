@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::actions::create_category::{self, NameInput, write_category};
 use crate::actions::create_edition::{self, write_edition};
-use crate::actions::import_article::{ImportedArticle, ImportedComment, import_article};
+use crate::actions::import_article::{ImportedArticle, import_article};
+use crate::actions::import_comments::{ImportedComment, Under, import_comments};
 use crate::app::App;
 use crate::domain::article::{ArticleState, Dateline, Image};
 use crate::domain::article_input::ArticleInput;
@@ -118,7 +119,7 @@ struct DemoComment {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     articles: usize,
-    comments: usize,
+    comments: u64,
 }
 
 impl std::fmt::Display for Loaded {
@@ -167,12 +168,13 @@ pub async fn load(app: &App) -> anyhow::Result<Loaded> {
             let category = *categories
                 .get(&article.category)
                 .with_context(|| format!("category {}", article.category))?;
-            let mut imported = imported(app, article, edition.id, category)?;
+            let (mut imported, comments) = imported(app, article, edition.id, category)?;
             imported.translation_group_id =
                 story.as_ref().and_then(|story| stories.get(story).copied());
             loaded.articles += 1;
-            loaded.comments += imported.comments.len();
             let written = import_article(app, &change, imported).await?;
+            let under = Under { article_id: written.id, story: None };
+            loaded.comments += import_comments(app, &change, under, comments).await?;
             if let Some(story) = story {
                 stories.entry(story).or_insert(written.translation_group_id);
             }
@@ -224,7 +226,7 @@ fn imported(
     article: DemoArticle,
     edition_id: Uuid,
     category_id: Uuid,
-) -> anyhow::Result<ImportedArticle> {
+) -> anyhow::Result<(ImportedArticle, Vec<ImportedComment>)> {
     let published_at = article.hours_ago.map(|hours| app.now() - TimeDelta::hours(hours));
     let input = ArticleInput {
         headline: article.headline,
@@ -246,7 +248,7 @@ fn imported(
     for (number, comment) in (1..).zip(article.comments) {
         flatten(comment, None, written_at + TimeDelta::minutes(7 * number), &mut comments);
     }
-    Ok(ImportedArticle {
+    let article = ImportedArticle {
         edition_id,
         category_id,
         translation_group_id: None,
@@ -258,8 +260,8 @@ fn imported(
         tags: article.tags,
         created_at: written_at,
         published_at,
-        comments,
-    })
+    };
+    Ok((article, comments))
 }
 
 /// A comment and its replies, each behind the one it answers.
@@ -271,6 +273,7 @@ fn flatten(
 ) {
     let place = comments.len();
     comments.push(ImportedComment {
+        key: String::new(),
         reply_to,
         author_name: comment.name,
         body: comment.text,

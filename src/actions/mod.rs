@@ -13,6 +13,7 @@ pub mod delete_category;
 pub mod delete_push_subscription;
 pub mod import_article;
 pub mod import_category;
+pub mod import_comments;
 pub mod import_story;
 pub mod moderate_comment;
 pub mod move_category;

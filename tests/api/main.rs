@@ -14,6 +14,8 @@ mod comment;
 mod concurrency;
 mod demo;
 mod edition;
+mod first_start;
+mod import;
 mod live;
 mod push_subscription;
 mod statements;
