@@ -18,7 +18,7 @@ const LAST: u8 = 2;
 ///
 /// Fails when the browser's key is no point of the curve, or the system gives no randomness.
 pub fn seal(keys: &PushKeys, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
-    // ring makes key pairs from its own source of randomness and from no other.
+    #[expect(clippy::disallowed_methods, reason = "ring makes key pairs from its own source alone")]
     let random = SystemRandom::new();
     let private = EphemeralPrivateKey::generate(&ECDH_P256, &random)?;
     let public: [u8; 65] =
