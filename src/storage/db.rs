@@ -204,3 +204,26 @@ async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<Database
         .context("check that the folder is there and that this user may write to it")?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_keeps_what_it_has_committed_and_waits_for_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("x.sqlite").display());
+        let db = Database::open(&url, 2).await.unwrap();
+        for (pragma, expected) in
+            [("synchronous", 2), ("busy_timeout", 10_000), ("foreign_keys", 1)]
+        {
+            let statement =
+                Statement::from_string(sea_orm::DbBackend::Sqlite, format!("PRAGMA {pragma}"));
+            let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), expected, "{pragma}");
+        }
+        let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA journal_mode");
+        let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
+        assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
+}
