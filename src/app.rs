@@ -1,6 +1,5 @@
 //! What a request or a job is handed: the database, the clock, the configuration.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clicks::Clicks;
-use crate::config::Config;
+use crate::config::{Config, without_secrets};
+use crate::data_folder;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::opt_out::OptOutKey;
 use crate::keys;
@@ -44,16 +44,16 @@ impl App {
     /// Opens everything that the configuration names, and makes the data folder and the keys if
     /// they are missing.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
-        // Readers' endpoints and the newsroom's keys live here.
-        let mut folder = std::fs::DirBuilder::new();
-        folder.recursive(true).mode(0o700).create(&config.data_dir).with_context(|| {
-            format!("cannot create the data folder {}", config.data_dir.display())
-        })?;
+        data_folder::make(&config.data_dir)?;
         // Fails only when another part of the process was faster with the same provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
-            db: Database::open(&config.database_url, config.database_connections).await?,
+            db: Database::open(&config.database_url, config.database_connections)
+                .await
+                .with_context(|| {
+                    format!("no connection to {}", without_secrets(&config.database_url))
+                })?,
             passwords: Passwords::new(&*clock)?,
             clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
@@ -80,6 +80,14 @@ impl App {
     /// Brings the database's schema up to date.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         migrate::up(&self.db, Some(&self.migration_lock())).await
+    }
+
+    /// Runs work of a first start while no other instance runs any.
+    pub async fn alone<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        migrate::alone(&self.db, Some(&self.migration_lock()), work).await
     }
 
     /// The file that one migrating process at a time holds locked.

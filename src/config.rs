@@ -4,6 +4,7 @@
 //! wins over the file. Every fault is reported at once, with the setting, its value and what is
 //! allowed.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use url::Url;
 mod settings;
 
 use settings::{
-    Settings, database_url, hosts, log_filter, networks, number, password, path, socket_address,
-    subject, switch, web_url,
+    Settings, TextFile, database_url, hosts, log_filter, networks, number, password, path,
+    socket_address, subject, switch, web_url,
 };
 
 /// Everything an operator can set. `khabar.example.toml` explains each one.
@@ -103,16 +104,21 @@ impl Config {
             })?,
             None => String::new(),
         };
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self::parse(&text, environment)
+        let name = file.unwrap_or_default().display().to_string();
+        Self::of(TextFile { name: &name, text: &text }, std::env::vars_os())
     }
 
     /// Makes a configuration of a file's text and of environment variables.
     pub fn parse(
         file: &str,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> anyhow::Result<Self> {
+        Self::of(TextFile { name: "the configuration file", text: file }, environment)
+    }
+
+    fn of(
+        file: TextFile<'_>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> anyhow::Result<Self> {
         let mut settings = Settings::collect(file, environment)?;
         let config = Self::read(&mut settings);
@@ -181,6 +187,20 @@ pub fn local_address(listen: SocketAddr) -> Url {
     Url::parse(&format!("http://{host}/")).expect("host and port")
 }
 
+/// A database's address as it may be shown: without user, password and parameters.
+pub fn without_secrets(url: &str) -> String {
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
+    }
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split('?').next().unwrap_or_default();
+    let shown = match rest.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => rest.to_owned(),
+    };
+    if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") }
+}
+
 fn open_meteo() -> Url {
     #[expect(clippy::expect_used, reason = "a constant")]
     Url::parse("https://api.open-meteo.com/").expect("a constant address")
@@ -199,7 +219,7 @@ mod tests {
     use super::*;
 
     fn parse(file: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
-        Config::parse(file, environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+        Config::parse(file, environment.iter().map(|(n, v)| (OsString::from(n), OsString::from(v))))
     }
 
     fn fault(file: &str, environment: &[(&str, &str)]) -> String {
@@ -209,12 +229,13 @@ mod tests {
     #[test]
     fn the_example_explains_every_setting_and_holds_the_defaults() {
         let example = include_str!("../khabar.example.toml");
-        let mut settings = Settings::collect(example, []).unwrap();
+        let example_file = TextFile { name: "", text: example };
+        let mut settings = Settings::collect(example_file, []).unwrap();
         let defaults = parse("", &[]).unwrap();
         assert_eq!(Config::read(&mut settings), defaults);
         settings.finish().unwrap();
 
-        let mut names = Settings::collect("", []).unwrap();
+        let mut names = Settings::collect(TextFile { name: "", text: "" }, []).unwrap();
         Config::read(&mut names);
         for key in names.known {
             let name = key.rsplit('.').next().unwrap();
@@ -261,7 +282,63 @@ mod tests {
         assert!(fault("[push]\nttl = 1", &[]).contains(
             "push.ttl (from the configuration file) is no setting; did you mean push.ttl_hours?"
         ));
-        assert!(fault("", &[("KHABAR_LISTENS", "x")]).contains("did you mean listen?"));
+        assert!(fault("listn = 1", &[]).contains("did you mean listen?"));
+        let message = fault("", &[("KHABAR_LISTN", "x")]);
+        assert!(
+            message.contains(
+                "KHABAR_LISTN (from the environment) is no setting; did you mean KHABAR_LISTEN?"
+            ),
+            "{message}"
+        );
+        let message = fault("", &[("KHABAR_FROBNICATE", "x")]);
+        assert!(
+            message.ends_with("KHABAR_FROBNICATE (from the environment) is no setting"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_database_has_one_name_in_the_environment() {
+        let message = fault("", &[("KHABAR_DATABASE_URL", "sqlite:x")]);
+        assert!(message.contains("KHABAR_DATABASE_URL (from the environment) is no setting; did you mean DATABASE_URL?"), "{message}");
+    }
+
+    #[test]
+    fn secrets_of_a_database_are_not_repeated() {
+        for url in ["mysql://me:secret@h/n", "me:secret@h/n", "x://h/n?password=secret"] {
+            let message = fault("", &[("DATABASE_URL", url)]);
+            assert!(message.contains("h/n") && !message.contains("secret"), "{message}");
+        }
+        assert_eq!(without_secrets("postgres://me:a@b@h:5/n?x=y"), "postgres://…@h:5/n");
+        assert_eq!(without_secrets("postgres://h/n"), "postgres://h/n");
+        assert_eq!(without_secrets("sqlite:a@b?mode=ro"), "sqlite:a@b?mode=ro");
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_a_fault() {
+        use std::os::unix::ffi::OsStringExt;
+        for name in ["KHABAR_DEMO", "DATABASE_URL"] {
+            let value = OsString::from_vec(vec![b'o', 0xff]);
+            let message = Config::parse("", [(name.into(), value)]).unwrap_err().to_string();
+            assert!(message.contains(&format!("{name} is not valid UTF-8")), "{message}");
+        }
+        let other = OsString::from_vec(vec![0xff]);
+        assert!(Config::parse("", [("HOME".into(), other)]).is_ok(), "of no interest");
+    }
+
+    #[test]
+    fn a_bad_filter_says_where_it_stands_and_what_would_do() {
+        for filter in ["verbose", "info,khabar=loud", "khabar==debug"] {
+            let message = fault("", &[("KHABAR_LOG", filter)]);
+            assert!(
+                message.contains("(from KHABAR_LOG): expected a level")
+                    && message.contains("info,khabar=debug"),
+                "{message}"
+            );
+        }
+        for filter in ["info", "WARN", "info,khabar=debug", "warn,khabar[request]=trace", "off"] {
+            assert!(parse("", &[("KHABAR_LOG", filter)]).is_ok(), "{filter}");
+        }
     }
 
     #[test]
@@ -280,10 +357,11 @@ mod tests {
 
     #[test]
     fn passwords_are_not_repeated() {
-        let message = fault("", &[("KHABAR_ADMIN_PASSWORD", "hunter2")]);
-        assert!(
-            message.contains("at least 12 characters") && !message.contains("hunter2"),
-            "{message}"
-        );
+        for password in ["hunter2", &"hunter2".repeat(40)] {
+            let message = fault("", &[("KHABAR_ADMIN_PASSWORD", password)]);
+            let says =
+                "admin_password = … (from KHABAR_ADMIN_PASSWORD): expected 12 to 200 characters";
+            assert!(message.contains(says) && !message.contains("hunter2"), "{message}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::actions::create_category::{self, NameInput, create_category};
-use crate::actions::create_edition::{self, create_edition};
-use crate::actions::import_article::{ImportedArticle, ImportedComment, import_article};
+use crate::actions::create_category::{self, NameInput, write_category};
+use crate::actions::create_edition::{self, write_edition};
+use crate::actions::import_article::{ImportedArticle, import_article};
+use crate::actions::import_comments::{ImportedComment, Under, import_comments};
 use crate::app::App;
 use crate::domain::article::{ArticleState, Dateline, Image};
 use crate::domain::article_input::ArticleInput;
@@ -18,8 +19,7 @@ use crate::domain::comment::CommentState;
 use crate::domain::edition::{Direction, Edition, Place};
 use crate::domain::failure::{Failure, Faults, FieldCode};
 use crate::domain::slug;
-use crate::domain::viewer::Viewer;
-use crate::storage;
+use crate::storage::{self, Change};
 
 /// The setting that remembers that the demo was loaded, or refused, once.
 const LOADED: &str = "demo_loaded";
@@ -119,7 +119,7 @@ struct DemoComment {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     articles: usize,
-    comments: usize,
+    comments: u64,
 }
 
 impl std::fmt::Display for Loaded {
@@ -137,7 +137,7 @@ impl std::fmt::Display for Loaded {
 /// Of instances that start at once on one empty database, the first loads it and the others see
 /// that it is there.
 pub async fn load_once(app: &App) -> anyhow::Result<()> {
-    storage::migrate::alone(&app.db, Some(&app.migration_lock()), async {
+    app.alone(async {
         let connection = app.db.connection();
         let asked = storage::setting::get(connection, LOADED).await?.is_some();
         if !asked && storage::edition::all(connection).await?.is_empty() {
@@ -149,14 +149,15 @@ pub async fn load_once(app: &App) -> anyhow::Result<()> {
     .await
 }
 
-/// Loads the demo. Fails when there are editions already.
+/// Loads the demo in one transaction: a newsroom has all of it or nothing. Fails when there are
+/// editions already.
 pub async fn load(app: &App) -> anyhow::Result<Loaded> {
-    if !storage::edition::all(app.db.connection()).await?.is_empty() {
+    let change = app.begin().await?;
+    if !storage::edition::all(change.transaction()).await?.is_empty() {
         bail!("this newsroom has editions already; the demo is for an empty database");
     }
-    let editions = create_editions(app).await?;
-    let categories = create_categories(app).await?;
-    let change = app.begin().await?;
+    let editions = create_editions(app, &change).await?;
+    let categories = create_categories(app, &change).await?;
     let mut loaded = Loaded::default();
     let mut stories: HashMap<String, Uuid> = HashMap::new();
     for json in ARTICLES {
@@ -167,12 +168,13 @@ pub async fn load(app: &App) -> anyhow::Result<Loaded> {
             let category = *categories
                 .get(&article.category)
                 .with_context(|| format!("category {}", article.category))?;
-            let mut imported = imported(app, article, edition.id, category)?;
+            let (mut imported, comments) = imported(app, article, edition.id, category)?;
             imported.translation_group_id =
                 story.as_ref().and_then(|story| stories.get(story).copied());
             loaded.articles += 1;
-            loaded.comments += imported.comments.len();
             let written = import_article(app, &change, imported).await?;
+            let under = Under { article_id: written.id, story: None };
+            loaded.comments += import_comments(app, &change, under, comments).await?;
             if let Some(story) = story {
                 stories.entry(story).or_insert(written.translation_group_id);
             }
@@ -183,7 +185,7 @@ pub async fn load(app: &App) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-async fn create_editions(app: &App) -> anyhow::Result<HashMap<String, Edition>> {
+async fn create_editions(app: &App, change: &Change) -> anyhow::Result<HashMap<String, Edition>> {
     let mut created = HashMap::new();
     for edition in serde_json::from_str::<Vec<DemoEdition>>(EDITIONS)? {
         let input = create_edition::Input {
@@ -198,13 +200,13 @@ async fn create_editions(app: &App) -> anyhow::Result<HashMap<String, Edition>> 
             }),
             alerts_per_day: None,
         };
-        let edition = create_edition(app, &Viewer::System, input).await.map_err(told)?;
+        let edition = write_edition(app, change, input).await.map_err(told)?;
         created.insert(edition.locale.clone(), edition);
     }
     Ok(created)
 }
 
-async fn create_categories(app: &App) -> anyhow::Result<HashMap<String, Uuid>> {
+async fn create_categories(app: &App, change: &Change) -> anyhow::Result<HashMap<String, Uuid>> {
     let mut created: HashMap<String, Uuid> = HashMap::new();
     for category in serde_json::from_str::<Vec<DemoCategory>>(CATEGORIES)? {
         let parent = match &category.parent {
@@ -214,7 +216,7 @@ async fn create_categories(app: &App) -> anyhow::Result<HashMap<String, Uuid>> {
         let names =
             category.names.into_iter().map(|(locale, name)| NameInput { locale, name, slug: None });
         let input = create_category::Input { parent, names: names.collect(), position: None };
-        let node = create_category(app, &Viewer::System, input).await.map_err(told)?;
+        let node = write_category(app, change, input).await.map_err(told)?;
         created.insert(category.key, node.id);
     }
     Ok(created)
@@ -225,7 +227,7 @@ fn imported(
     article: DemoArticle,
     edition_id: Uuid,
     category_id: Uuid,
-) -> anyhow::Result<ImportedArticle> {
+) -> anyhow::Result<(ImportedArticle, Vec<ImportedComment>)> {
     let published_at = article.hours_ago.map(|hours| app.now() - TimeDelta::hours(hours));
     let input = ArticleInput {
         headline: article.headline,
@@ -247,7 +249,7 @@ fn imported(
     for (number, comment) in (1..).zip(article.comments) {
         flatten(comment, None, written_at + TimeDelta::minutes(7 * number), &mut comments);
     }
-    Ok(ImportedArticle {
+    let article = ImportedArticle {
         edition_id,
         category_id,
         translation_group_id: None,
@@ -259,8 +261,8 @@ fn imported(
         tags: article.tags,
         created_at: written_at,
         published_at,
-        comments,
-    })
+    };
+    Ok((article, comments))
 }
 
 /// A comment and its replies, each behind the one it answers.
@@ -272,6 +274,7 @@ fn flatten(
 ) {
     let place = comments.len();
     comments.push(ImportedComment {
+        key: String::new(),
         reply_to,
         author_name: comment.name,
         body: comment.text,

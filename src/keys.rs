@@ -1,12 +1,13 @@
 //! The VAPID key file: made once, readable by its owner alone.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::data_folder;
 use crate::domain::clock::Clock;
 use crate::push::vapid::VapidKeys;
 
@@ -19,28 +20,35 @@ pub const FILE: &str = "vapid.json";
 /// and who comes second reads what the first has written.
 pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<VapidKeys> {
     let path = data_dir.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(json) => return parse(&json, &path),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    if let Some(keys) = read(&path)? {
+        return Ok(keys);
     }
-    fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot create {}", data_dir.display()))?;
+    data_folder::make(data_dir)?;
+    let folder =
+        File::open(data_dir).with_context(|| format!("cannot open {}", data_dir.display()))?;
+    // Held until the end. Not every file system locks folders: there, two first starts at the same
+    // moment may see different keys, and the database refuses the second of them.
+    if let Err(error) = folder.lock() {
+        tracing::debug!(%error, "the data folder cannot be locked");
+    }
+    if let Some(keys) = read(&path)? {
+        return Ok(keys);
+    }
     let keys = VapidKeys::generate(clock);
     let draft = data_dir.join(format!("{FILE}.{}", clock.new_id().simple()));
     write_secret(&draft, &keys.to_json()?)
         .with_context(|| format!("cannot write {}", draft.display()))?;
-    // A link, not a rename: it fails when another process has put its keys there meanwhile.
-    let linked = fs::hard_link(&draft, &path);
-    fs::remove_file(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
-    match linked {
-        Ok(()) => Ok(keys),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let json = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            parse(&json, &path)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    // Without this the file's name could be lost with the power, and every subscription with it.
+    folder.sync_all().with_context(|| format!("cannot save {}", data_dir.display()))?;
+    Ok(keys)
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<VapidKeys>> {
+    match fs::read_to_string(path) {
+        Ok(json) => parse(&json, path).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod clicks;
 pub mod config;
+pub mod data_folder;
 pub mod demo;
 pub mod domain;
 pub mod graphql;

@@ -9,17 +9,20 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::actions::agree_on_keys::agree_on_keys;
 use crate::actions::count_clicks::count_clicks;
-use crate::actions::create_user::{FIRST_ADMIN, create_first_admin};
+use crate::actions::create_user::{FIRST_ADMIN, FirstAdmin, create_first_admin};
 use crate::app::App;
-use crate::config::{Config, local_address};
+use crate::cli::say;
+use crate::config::{Config, local_address, without_secrets};
+use crate::domain::failure::Failure;
 use crate::http::{self, Edge};
 use crate::jobs::worker::Worker;
 use crate::live::Tail;
 use crate::{demo, graphql, telemetry};
 
 /// How long everything together may take to end, counted from the signal.
-const END_TIMEOUT: Duration = Duration::from_secs(12);
+const END_TIMEOUT: Duration = Duration::from_secs(11);
 /// How long the database may take to close after that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often memory that is no longer needed is given back.
@@ -34,11 +37,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}; is another server running there?"))?;
     app.migrate().await?;
+    agree_on_keys(&app).await.map_err(Failure::into_words)?;
     if app.config.demo {
         demo::load_once(&app).await?;
     }
-    let password = create_first_admin(&app).await.map_err(anyhow::Error::from)?;
-
     let draining = end_on_signal();
     let tail = Tail::open(&app.db).await?;
     let worker = Worker::new(app.clone(), draining.clone()).await?;
@@ -50,7 +52,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         under_way: TaskTracker::new(),
         app: app.clone(),
     };
-    greet(&app, listener.local_addr().context("the address of the listener")?, password.as_deref());
+    let address = listener.local_addr().context("the address of the listener")?;
+    // Last of all that can fail: whoever starts the server sees the password, or there is none yet.
+    let admin = create_first_admin(&app).await?;
+    greet(&app, address, &admin)?;
 
     let background = TaskTracker::new();
     background.spawn(tail.run(draining.clone()));
@@ -71,9 +76,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 pub async fn work(config: Config) -> anyhow::Result<()> {
     let app = App::open(config).await?;
     app.migrate().await?;
+    agree_on_keys(&app).await.map_err(Failure::into_words)?;
     let draining = end_on_signal();
-    tracing::info!("working");
     let worker = Worker::new(app.clone(), draining.clone()).await?;
+    tracing::info!("working on {}", without_secrets(&app.config.database_url));
     end(app, worker.run(), &draining).await
 }
 
@@ -165,17 +171,35 @@ async fn write_clicks(app: App, draining: CancellationToken) {
 }
 
 /// Tells whoever started it where everything is. The only place that prints a password.
-fn greet(app: &App, listen: std::net::SocketAddr, password: Option<&str>) {
+fn greet(app: &App, listen: std::net::SocketAddr, admin: &FirstAdmin) -> anyhow::Result<()> {
     let url = local_address(listen);
-    println!("Khabar خبر serves at {url}");
-    println!("  GraphiQL   {url}graphql");
-    println!("  Schema     {url}schema.graphql");
-    println!("  Health     {url}health/ready");
-    println!("  Data       {}", app.config.data_dir.display());
-    if let Some(password) = password {
-        println!("  Sign in    {FIRST_ADMIN} with the password {password}");
-        println!(
-            "             It is shown this once. Keep it, or start over with KHABAR_ADMIN_PASSWORD."
-        );
+    let mut lines = format!(
+        "Khabar خبر serves at {url}\n  \
+           GraphiQL   {url}graphql\n  \
+           Schema     {url}schema.graphql\n  \
+           Health     {url}health/ready\n  \
+           Data       {}\n  \
+           Database   {}\n",
+        app.config.data_dir.display(),
+        without_secrets(&app.config.database_url),
+    );
+    match admin {
+        FirstAdmin::AddedWith(password) => {
+            lines += &format!("  Sign in    {FIRST_ADMIN} with the password {password}\n");
+            lines += "             It is shown this once. Keep it. If it is lost:\n";
+            lines += "             khabar user create EMAIL --role ADMIN\n";
+        }
+        FirstAdmin::Added => {
+            lines += &format!(
+                "  Sign in    {FIRST_ADMIN} with the password of KHABAR_ADMIN_PASSWORD or admin_password\n"
+            );
+        }
+        FirstAdmin::NotNeeded if app.config.admin_password.is_some() => {
+            tracing::info!(
+                "admin_password (KHABAR_ADMIN_PASSWORD) is not used: there are users already"
+            );
+        }
+        FirstAdmin::NotNeeded => {}
     }
+    say(&lines)
 }

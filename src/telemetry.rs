@@ -8,9 +8,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+/// Libraries that report each start step by step; the setting `log` can make them speak again.
+const QUIET: &str = "sqlx=warn,sea_orm_migration=warn";
+
 /// Starts the log, as text or as JSON, on standard error.
 pub fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("the setting log")?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", config.log)).context("the setting log")?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -9,6 +9,7 @@ mod database;
 use database::TestDatabase;
 use khabar::domain::edition::{Direction, Edition};
 use khabar::storage::{Database, edition, migrate, setting};
+use sea_orm::ConnectionTrait;
 
 async fn steps(db: &Database) -> (usize, usize) {
     let steps = migrate::status(db).await.unwrap();
@@ -63,5 +64,22 @@ async fn instances_that_start_at_once_do_not_collide() {
         instance.await.unwrap().unwrap();
     }
     let db = database.open().await;
+    assert_eq!(steps(&db).await.0, steps(&db).await.1);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_half_way_leaves_nothing_and_a_later_start_goes_on() {
+    let database = TestDatabase::create_empty().await;
+    let db = database.open().await;
+    let run = async |statement: &str| db.connection().execute_unprepared(statement).await;
+    // The second step makes `users` and then cannot make `sessions`.
+    run("CREATE TABLE sessions (id integer)").await.unwrap();
+    let error = migrate::up(&db, None).await.unwrap_err();
+    assert!(format!("{error:#}").contains("sessions"), "{error:#}");
+    assert_eq!(steps(&db).await.0, 1, "the step before it stands");
+    assert!(run("SELECT 1 FROM users").await.is_err(), "half a step stayed behind");
+
+    run("DROP TABLE sessions").await.unwrap();
+    migrate::up(&db, None).await.unwrap();
     assert_eq!(steps(&db).await.0, steps(&db).await.1);
 }

@@ -14,6 +14,10 @@ mod m20261124_000007_audience;
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
 
+/// What every step answers to `use_transaction`: a step that is cut short leaves nothing behind, on
+/// SQLite too, which the library would spare the transaction.
+const WHOLE_OR_NOT_AT_ALL: Option<bool> = Some(true);
+
 /// All steps, oldest first.
 #[derive(Debug)]
 pub struct Migrator;

@@ -25,7 +25,9 @@ pub async fn choose_edition(
     let editions = storage::edition::all(app.db.connection()).await?;
     let listed: Vec<_> = editions.iter().map(|edition| edition.locale.as_str()).collect();
     let listed = match listed.join(", ") {
-        none if none.is_empty() => "there are none yet".to_owned(),
+        none if none.is_empty() => {
+            "there are none yet; make one: khabar edition create LOCALE --name NAME".to_owned()
+        }
         some => format!("there are {some}"),
     };
     let reject = |code, message: String| Err(Rejection::at("edition", code, message).into());

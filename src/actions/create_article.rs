@@ -72,22 +72,21 @@ pub async fn create_article(
     input: Input,
 ) -> Result<Article, Failure<Code>> {
     viewer.check(Permission::WriteArticles)?;
-    let parsed = parse(&input)?;
+    let mut faults = Faults::default();
+    let parsed = parse(&input, &mut faults);
     let change = app.begin().await?;
     let tx = change.transaction();
-
-    let mut faults = Faults::default();
     let edition =
         faults.take(storage::edition::by_locale(tx, &input.locale).await?.ok_or_else(|| {
             let message = format!("there is no edition {}", input.locale);
-            Rejection::at("edition", Code::EditionNotFound, message)
+            Rejection::at("locale", Code::EditionNotFound, message)
         }));
     if storage::category::hold(tx, &[input.category]).await? == 0 {
         faults.push(Rejection::at("category", Code::CategoryNotFound, "there is no such category"));
     }
     faults.check()?;
-    let Some(edition) = edition else {
-        return Err(Failure::NotFound);
+    let (Some(parsed), Some(edition)) = (parsed, edition) else {
+        return Err(anyhow::anyhow!("a field is missing though no fault was found").into());
     };
 
     storage::edition::lock_slugs(tx, edition.id).await?;
@@ -125,24 +124,17 @@ pub async fn create_article(
     Ok(created)
 }
 
-fn parse(input: &Input) -> Result<Parsed, Failure<Code>> {
-    let mut faults = Faults::default();
-    let text = input.text.clone().parse(&mut faults);
-    let authors = parse_credits("authors", &input.authors, &mut faults);
-    let tags = parse_credits("tags", &input.tags, &mut faults);
+fn parse(input: &Input, faults: &mut Faults<Code>) -> Option<Parsed> {
+    let text = input.text.clone().parse(faults);
+    let authors = parse_credits("authors", &input.authors, faults);
+    let tags = parse_credits("tags", &input.tags, faults);
     let wanted_slug = match &input.slug {
         Some(slug) => faults.take(slug::from_text(slug).map(Some).ok_or_else(|| {
             Rejection::invalid("slug", "must contain at least one letter or digit")
         })),
         None => Some(None),
     };
-    faults.check()?;
-    match (text, authors, tags, wanted_slug) {
-        (Some(text), Some(authors), Some(tags), Some(wanted_slug)) => {
-            Ok(Parsed { text, authors, tags, wanted_slug })
-        }
-        _ => Err(anyhow::anyhow!("a field is missing though no fault was found").into()),
-    }
+    Some(Parsed { text: text?, authors: authors?, tags: tags?, wanted_slug: wanted_slug? })
 }
 
 /// The slug that was asked for, if it is free; otherwise one from the headline.

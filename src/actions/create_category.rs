@@ -9,8 +9,8 @@ use crate::domain::category::{Category, CategoryName, MAX_DEPTH, MAX_NAME, MAX_N
 use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
 use crate::domain::{slug, text};
-use crate::storage;
 use crate::storage::slug_redirect::{self, Noun};
+use crate::storage::{self, Change};
 
 /// What a category is to be called in one edition.
 #[derive(Debug, Clone)]
@@ -63,6 +63,17 @@ pub async fn create_category(
     viewer.check(Permission::ManageCategories)?;
     check_number(&input.names)?;
     let change = app.begin().await?;
+    let category = write_category(app, &change, input).await?;
+    change.commit().await?;
+    Ok(category)
+}
+
+/// Writes a category into a change that the caller commits.
+pub async fn write_category(
+    app: &App,
+    change: &Change,
+    input: Input,
+) -> Result<Category, Failure<Code>> {
     let tx = change.transaction();
     storage::category::lock_tree(tx).await?;
 
@@ -89,7 +100,6 @@ pub async fn create_category(
     for name in &names {
         slug_redirect::remove(tx, Noun::Category, name.edition_id, &name.slug).await?;
     }
-    change.commit().await?;
     Ok(category)
 }
 

@@ -8,7 +8,7 @@ use crate::domain::edition::{self, Direction, Edition, Place};
 use crate::domain::failure::{Failure, Faults, Rejection};
 use crate::domain::text;
 use crate::domain::viewer::{Permission, Viewer};
-use crate::storage;
+use crate::storage::{self, Change};
 
 /// Characters of an edition's name and of its place's.
 const MAX_NAME: usize = 80;
@@ -53,14 +53,24 @@ pub async fn create_edition(
     input: Input,
 ) -> Result<Edition, Failure<Code>> {
     viewer.check(Permission::ManageEditions)?;
-    let edition = parse(app, input)?;
     let change = app.begin().await?;
+    let edition = write_edition(app, &change, input).await?;
+    change.commit().await?;
+    Ok(edition)
+}
+
+/// Writes a language edition into a change that the caller commits.
+pub async fn write_edition(
+    app: &App,
+    change: &Change,
+    input: Input,
+) -> Result<Edition, Failure<Code>> {
+    let edition = parse(app, input)?;
     if storage::edition::by_locale(change.transaction(), &edition.locale).await?.is_some() {
         let message = format!("there is an edition {} already", edition.locale);
         return Err(Rejection::at("locale", Code::LocaleTaken, message).into());
     }
     storage::edition::insert(change.transaction(), &edition, app.now()).await?;
-    change.commit().await?;
     Ok(edition)
 }
 

@@ -1,5 +1,7 @@
 //! Adds a member of staff.
 
+use sea_orm::SqlErr;
+
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Faults, Rejection};
@@ -58,26 +60,55 @@ pub async fn create_user(app: &App, input: Input) -> Result<User, Failure<Code>>
 
     let change = app.begin().await?;
     if storage::user::email_taken(change.transaction(), &user.email).await? {
-        let message = format!("there is a user {} already", user.email);
-        return Err(Rejection::at("email", Code::EmailTaken, message).into());
+        return Err(email_taken(&user.email));
     }
-    storage::user::insert(change.transaction(), &user, hash, app.now()).await?;
+    match storage::user::insert(change.transaction(), &user, hash, app.now()).await {
+        Ok(()) => {}
+        // Two who add the same address at the same moment: the second is told.
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            return Err(email_taken(&user.email));
+        }
+        Err(error) => return Err(error.into()),
+    }
     change.commit().await?;
     Ok(user)
 }
 
+fn email_taken(email: &str) -> Failure<Code> {
+    let message = format!("there is a user {email} already");
+    Rejection::at("email", Code::EmailTaken, message).into()
+}
+
+/// What became of the first administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAdmin {
+    /// There were users already.
+    NotNeeded,
+    /// Added, with the password that the configuration names.
+    Added,
+    /// Added, with a password that was made: it is shown once and stored nowhere.
+    AddedWith(String),
+}
+
 /// Adds the first administrator to a newsroom without users.
 ///
-/// Answers the password if one had to be made: it is shown once and stored nowhere.
-pub async fn create_first_admin(app: &App) -> Result<Option<String>, Failure<Code>> {
+/// Of instances that start at once on one empty database, one adds it.
+pub async fn create_first_admin(app: &App) -> anyhow::Result<FirstAdmin> {
     if storage::user::exists_any(app.db.connection()).await? {
-        return Ok(None);
+        return Ok(FirstAdmin::NotNeeded);
     }
-    let (password, made) = match &app.config.admin_password {
-        Some(password) => (password.clone(), None),
+    app.alone(add_first_admin(app)).await
+}
+
+async fn add_first_admin(app: &App) -> anyhow::Result<FirstAdmin> {
+    if storage::user::exists_any(app.db.connection()).await? {
+        return Ok(FirstAdmin::NotNeeded);
+    }
+    let (password, added) = match &app.config.admin_password {
+        Some(password) => (password.clone(), FirstAdmin::Added),
         None => {
             let password = make_password(&*app.clock);
-            (password.clone(), Some(password))
+            (password.clone(), FirstAdmin::AddedWith(password))
         }
     };
     let input = Input {
@@ -86,16 +117,8 @@ pub async fn create_first_admin(app: &App) -> Result<Option<String>, Failure<Cod
         roles: vec![Role::Admin],
         password,
     };
-    match create_user(app, input).await {
-        Ok(_) => Ok(made),
-        // Two instances that start at once on one empty database: the other was faster.
-        Err(Failure::Rejected(faults))
-            if faults.iter().all(|fault| fault.code == Code::EmailTaken) =>
-        {
-            Ok(None)
-        }
-        Err(failure) => Err(failure),
-    }
+    create_user(app, input).await.map_err(Failure::into_words)?;
+    Ok(added)
 }
 
 /// 20 letters and digits in groups of five: 100 random bits.

@@ -1,4 +1,4 @@
-//! Takes over an article from elsewhere, with its dates, its state and its comments.
+//! Takes over an article from elsewhere, with its dates and its state.
 
 use uuid::Uuid;
 
@@ -6,7 +6,6 @@ use super::slugs;
 use crate::app::App;
 use crate::domain::article::{Article, ArticleState, ArticleText};
 use crate::domain::clock::Timestamp;
-use crate::domain::comment::{Comment, CommentState, MAX_DEPTH};
 use crate::domain::slug;
 use crate::storage;
 use crate::storage::Change;
@@ -41,26 +40,9 @@ pub struct ImportedArticle {
     pub created_at: Timestamp,
     /// When it was first published; required for a published one.
     pub published_at: Option<Timestamp>,
-    /// Its comments, those that are answered before those that answer.
-    pub comments: Vec<ImportedComment>,
 }
 
-/// A comment as it was elsewhere. Its texts are parsed already.
-#[derive(Debug, Clone)]
-pub struct ImportedComment {
-    /// The place in the list of the comment it answers.
-    pub reply_to: Option<usize>,
-    /// The name its writer gave.
-    pub author_name: String,
-    /// Plain text.
-    pub body: String,
-    /// Whether others see it.
-    pub state: CommentState,
-    /// When it was written.
-    pub created_at: Timestamp,
-}
-
-/// Writes an article with its comments into a change that the caller commits.
+/// Writes an article into a change that the caller commits. Its comments are the caller's.
 ///
 /// No event and no alert: old news is no news to an open page or to a pocket.
 pub async fn import_article(
@@ -97,7 +79,6 @@ pub async fn import_article(
     keep_former_slug(app, change, &article, &imported.slug).await?;
     storage::author::credit(tx, id, &imported.authors, &*app.clock).await?;
     storage::tag::attach(tx, (id, article.edition_id), &imported.tags, &*app.clock).await?;
-    import_comments(app, change, id, imported.comments).await?;
     Ok(article)
 }
 
@@ -124,47 +105,4 @@ async fn keep_former_slug(
     }
     let key = (edition_id, former.as_str());
     slug_redirect::put(tx, Noun::Article, key, article.id, app.now()).await
-}
-
-async fn import_comments(
-    app: &App,
-    change: &Change,
-    article_id: Uuid,
-    imported: Vec<ImportedComment>,
-) -> Result<(), sea_orm::DbErr> {
-    let tx = change.transaction();
-    let mut comments: Vec<Comment> = Vec::with_capacity(imported.len());
-    let mut above: Vec<Option<usize>> = Vec::with_capacity(imported.len());
-    let mut visible: Vec<bool> = Vec::with_capacity(imported.len());
-    for comment in imported {
-        let mut parent = comment.reply_to.filter(|&place| place < comments.len());
-        // As for readers: what would stand too deep stands beside the comment it answers.
-        if let Some(place) = parent.filter(|&place| comments[place].depth >= MAX_DEPTH) {
-            parent = above[place];
-        }
-        let approved = comment.state == CommentState::Approved;
-        if let Some(place) = parent {
-            comments[place].reply_count += u32::from(approved);
-        }
-        // Readers see a reply where they see what it answers.
-        visible.push(approved && parent.is_none_or(|place| visible[place]));
-        comments.push(Comment {
-            id: app.clock.new_id(),
-            article_id,
-            parent_id: parent.map(|place| comments[place].id),
-            depth: parent.map_or(0, |place| comments[place].depth + 1),
-            author_name: comment.author_name,
-            body: comment.body,
-            state: comment.state,
-            reply_count: 0,
-            created_at: comment.created_at,
-        });
-        above.push(parent);
-    }
-    for comment in &comments {
-        storage::comment::insert(tx, comment, None).await?;
-    }
-    let visible = visible.into_iter().filter(|visible| *visible).count();
-    let visible = i32::try_from(visible).unwrap_or(i32::MAX);
-    storage::article_write::add_comments(tx, article_id, visible).await
 }

@@ -1,6 +1,7 @@
 //! What the newsroom does: one file a verb. Each checks who may, parses its input collecting every
 //! fault, and makes the change with all that follows from it in one transaction.
 
+pub mod agree_on_keys;
 pub mod alert_input;
 pub mod cancel_alert;
 pub mod choose_edition;
@@ -17,6 +18,7 @@ pub mod delete_category;
 pub mod delete_push_subscription;
 pub mod import_article;
 pub mod import_category;
+pub mod import_comments;
 pub mod import_story;
 pub mod moderate_comment;
 pub mod move_category;

@@ -1,18 +1,36 @@
 //! Settings as they were written: in the file, in the environment, each taken once and parsed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
 use url::Url;
+
+use super::without_secrets;
+use crate::domain::user::{MAX_PASSWORD, MIN_PASSWORD};
 
 /// Settings whose name in the environment is not made from their own.
 const FIXED_NAMES: [(&str, &str); 1] = [("database_url", "DATABASE_URL")];
+/// Where a value of the environment comes from.
+const FROM_ENVIRONMENT: &str = "the environment";
 /// Read from the environment by others than the settings: tests, and the choice of the file.
 const NOT_SETTINGS: [&str; 4] =
     ["KHABAR_CONFIG", "KHABAR_SAMPLES", "KHABAR_TEST_DATABASE", "KHABAR_URL"];
+
+/// Edits between two names that make one likely to be meant by the other.
+const NEAR: usize = 2;
+
+/// A configuration file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextFile<'a> {
+    /// As faults name it.
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
+}
 
 /// The settings as they were written, each taken once.
 pub(super) struct Settings {
@@ -23,23 +41,26 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn collect(
-        file: &str,
-        environment: impl IntoIterator<Item = (String, String)>,
+        file: TextFile<'_>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> anyhow::Result<Self> {
         let table: toml::Table =
-            file.parse().context("the configuration file is not valid TOML")?;
-        let mut values = BTreeMap::new();
-        flatten("", table, &mut values);
+            file.text.parse().with_context(|| format!("{} is not valid TOML", file.name))?;
+        let (mut values, mut faults) = (BTreeMap::new(), Vec::new());
+        flatten((file.name, ""), table, &mut values);
         for (name, value) in environment {
-            let fixed = FIXED_NAMES.iter().find(|(_, fixed)| *fixed == name);
-            let is_setting = name.starts_with("KHABAR_") && !NOT_SETTINGS.contains(&name.as_str());
-            if let Some((key, _)) = fixed {
-                values.insert((*key).to_owned(), (value, name));
-            } else if is_setting {
-                values.insert(name.clone(), (value, name));
+            let name = name.to_string_lossy().into_owned();
+            let fixed = FIXED_NAMES.iter().any(|(_, fixed)| *fixed == name);
+            let ours = name.starts_with("KHABAR_") && !NOT_SETTINGS.contains(&name.as_str());
+            if !fixed && !ours {
+                continue;
+            }
+            match value.into_string() {
+                Ok(value) => drop(values.insert(name, (value, FROM_ENVIRONMENT.to_owned()))),
+                Err(_) => faults.push(format!("{name} is not valid UTF-8")),
             }
         }
-        Ok(Self { values, known: Vec::new(), faults: Vec::new() })
+        Ok(Self { values, known: Vec::new(), faults })
     }
 
     /// The setting's value: from the environment, else from the file, else the default.
@@ -51,12 +72,17 @@ impl Settings {
     ) -> T {
         self.known.push(key);
         let in_file = self.values.remove(key);
-        let Some((value, source)) = self.values.remove(&environment_name(key)).or(in_file) else {
+        let named = environment_name(key);
+        let in_environment = self.values.remove(&named).map(|(value, _)| (value, named));
+        let Some((value, source)) = in_environment.or(in_file) else {
             return default;
         };
         parse(&value).unwrap_or_else(|allowed| {
-            let shown =
-                if key.contains("password") { "…".to_owned() } else { format!("{value:?}") };
+            let shown = match key {
+                "admin_password" => "…".to_owned(),
+                "database_url" => format!("{:?}", without_secrets(&value)),
+                _ => format!("{value:?}"),
+            };
             self.faults.push(format!("{key} = {shown} (from {source}): {allowed}"));
             default
         })
@@ -64,7 +90,11 @@ impl Settings {
 
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         for (key, (_, source)) in &self.values {
-            let nearest = self.known.iter().max_by_key(|known| likeness(known, key));
+            let known = self.known.iter().map(|known| match source.as_str() {
+                FROM_ENVIRONMENT => environment_name(known),
+                _ => (*known).to_owned(),
+            });
+            let nearest = known.filter(|known| is_near(known, key)).min_by_key(|k| edits(k, key));
             let hint = nearest.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
             self.faults.push(format!("{key} (from {source}) is no setting{hint}"));
         }
@@ -75,12 +105,16 @@ impl Settings {
     }
 }
 
-fn flatten(prefix: &str, table: toml::Table, values: &mut BTreeMap<String, (String, String)>) {
+fn flatten(
+    (file, prefix): (&str, &str),
+    table: toml::Table,
+    values: &mut BTreeMap<String, (String, String)>,
+) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let text = match value {
             toml::Value::Table(inner) => {
-                flatten(&key, inner, values);
+                flatten((file, &key), inner, values);
                 continue;
             }
             toml::Value::String(text) => text,
@@ -91,20 +125,38 @@ fn flatten(prefix: &str, table: toml::Table, values: &mut BTreeMap<String, (Stri
                 .join(","),
             other => other.to_string(),
         };
-        values.insert(key, (text, "the configuration file".to_owned()));
+        values.insert(key, (text, file.to_owned()));
     }
 }
 
 fn environment_name(key: &str) -> String {
-    format!("KHABAR_{}", key.replace('.', "_").to_uppercase())
+    match FIXED_NAMES.iter().find(|(fixed, _)| *fixed == key) {
+        Some((_, name)) => (*name).to_owned(),
+        None => format!("KHABAR_{}", key.replace('.', "_").to_uppercase()),
+    }
 }
 
-/// How many letters two names share from the beginning and from the end.
-fn likeness(known: &str, key: &str) -> usize {
-    let key = key.trim_start_matches("KHABAR_").replace('.', "_").to_lowercase();
-    let known = known.replace('.', "_");
-    let from_start = known.chars().zip(key.chars()).take_while(|(a, b)| a == b).count();
-    from_start + known.chars().rev().zip(key.chars().rev()).take_while(|(a, b)| a == b).count()
+/// Whether one name is likely to be meant by the other.
+fn is_near(known: &str, key: &str) -> bool {
+    edits(known, key) <= NEAR || (known.starts_with(key) && known[key.len()..].starts_with('_'))
+}
+
+/// Letters to add, drop or change to make one name the other (Levenshtein's distance). For
+/// `KHABAR_X` and `X`, the prefix counts as nothing.
+fn edits(one: &str, other: &str) -> usize {
+    let bare = |name: &str| name.trim_start_matches("KHABAR_").chars().collect::<Vec<_>>();
+    let (one, other) = (bare(one), bare(other));
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut above_left = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let change = above_left + usize::from(a != b);
+            above_left = row[j + 1];
+            row[j + 1] = change.min(above_left + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 pub(super) fn socket_address(value: &str) -> Result<SocketAddr, String> {
@@ -152,18 +204,23 @@ pub(super) fn switch(value: &str) -> Result<bool, String> {
 }
 
 pub(super) fn password(value: &str) -> Result<Option<String>, String> {
-    if value.chars().count() < 12 {
-        Err("expected at least 12 characters".to_owned())
-    } else {
+    if (MIN_PASSWORD..=MAX_PASSWORD).contains(&value.chars().count()) {
         Ok(Some(value.to_owned()))
+    } else {
+        Err(format!("expected {MIN_PASSWORD} to {MAX_PASSWORD} characters"))
     }
 }
 
 pub(super) fn log_filter(value: &str) -> Result<String, String> {
-    match value.parse::<tracing_subscriber::filter::Targets>() {
-        Ok(_) => Ok(value.to_owned()),
-        Err(_) => Err("expected a level (error, warn, info, debug, trace) or a filter such as info,khabar=debug".to_owned()),
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // A word alone would be taken for the name of a part that logs nothing.
+    let bare_words_are_levels = value.split(',').map(str::trim).all(|part| {
+        part.contains('=') || part.contains('[') || LEVELS.contains(&part.to_lowercase().as_str())
+    });
+    if bare_words_are_levels && EnvFilter::try_new(value).is_ok() {
+        return Ok(value.to_owned());
     }
+    Err("expected a level (off, error, warn, info, debug, trace) or a filter such as info,khabar=debug".to_owned())
 }
 
 pub(super) fn subject(value: &str) -> Result<String, String> {

@@ -4,6 +4,11 @@ use chrono_tz::Tz;
 use icu_locale_core::Locale;
 use uuid::Uuid;
 
+/// Languages that are usually written from right to left, and the scripts that are.
+const RTL_LANGUAGES: [&str; 12] =
+    ["ar", "ckb", "dv", "fa", "he", "pnb", "ps", "sd", "syr", "ug", "ur", "yi"];
+const RTL_SCRIPTS: [&str; 5] = ["Arab", "Hebr", "Nkoo", "Syrc", "Thaa"];
+
 /// Which way a text runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -20,6 +25,16 @@ impl Direction {
             Self::Ltr => "ltr",
             Self::Rtl => "rtl",
         }
+    }
+
+    /// The direction of a locale's usual script.
+    pub fn of_locale(tag: &str) -> Self {
+        let Ok(locale) = tag.parse::<Locale>() else { return Self::Ltr };
+        let rtl = match locale.id.script {
+            Some(script) => RTL_SCRIPTS.contains(&script.as_str()),
+            None => RTL_LANGUAGES.contains(&locale.id.language.as_str()),
+        };
+        if rtl { Self::Rtl } else { Self::Ltr }
     }
 
     /// The direction behind the word.
@@ -70,6 +85,13 @@ pub fn canonical_locale(tag: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_direction_follows_the_script_else_the_language() {
+        let rtl = |tag| Direction::of_locale(tag) == Direction::Rtl;
+        assert!(rtl("ar-IQ") && rtl("ckb") && rtl("ku-Arab-IQ"));
+        assert!(!rtl("en") && !rtl("ku") && !rtl("uz-Latn") && !rtl("no tag"));
+    }
 
     #[test]
     fn locales_are_canonical() {

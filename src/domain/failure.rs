@@ -76,6 +76,23 @@ pub enum Failure<C> {
     Internal(#[from] anyhow::Error),
 }
 
+impl<C> Failure<C> {
+    /// The same in words, for whoever has the machine: every fault with its field, or the cause.
+    pub fn into_words(self) -> anyhow::Error {
+        let Self::Rejected(faults) = self else {
+            return match self {
+                Self::Internal(cause) => cause,
+                other => anyhow::anyhow!("{}", other.to_string()),
+            };
+        };
+        let words = faults.into_iter().map(|fault| match fault.field.join(".") {
+            none if none.is_empty() => fault.message,
+            field => format!("{field}: {}", fault.message),
+        });
+        anyhow::anyhow!("{}", words.collect::<Vec<_>>().join("; "))
+    }
+}
+
 impl<C> From<Rejection<C>> for Failure<C> {
     fn from(rejection: Rejection<C>) -> Self {
         Self::Rejected(vec![rejection])

@@ -1,6 +1,6 @@
 //! What an import took, what it left, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A count for each reason.
@@ -38,6 +38,8 @@ pub struct Outcome {
     pub taken: u64,
     /// Brought in by an earlier run.
     pub already: u64,
+    /// Of those, how many are in another edition than the one that was asked for, and in which.
+    pub elsewhere: Tally,
     /// Not brought in, and why.
     pub left_out: Tally,
 }
@@ -58,12 +60,25 @@ pub struct Report {
     pub comments: Outcome,
     /// What is not here as it was there.
     pub changed: Tally,
+    /// The categories of the articles that were taken.
+    pub categories: BTreeSet<String>,
+    /// Their tags.
+    pub tags: BTreeSet<String>,
+    /// Their authors.
+    pub authors: BTreeSet<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_outcome(f, "Articles", &self.articles)?;
         write_outcome(f, "Comments", &self.comments)?;
+        writeln!(
+            f,
+            "Of the articles taken: categories {}, tags {}, authors {}",
+            self.categories.len(),
+            self.tags.len(),
+            self.authors.len()
+        )?;
         if self.changed.total() > 0 {
             writeln!(f, "Taken with changes:")?;
             write_tally(f, &self.changed)?;
@@ -79,12 +94,13 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, name: &str, outcome: &Outcome) -> f
         "{name}: {} taken, {} already there, {left_out} left out",
         outcome.taken, outcome.already
     )?;
+    write_tally(f, &outcome.elsewhere)?;
     write_tally(f, &outcome.left_out)
 }
 
 fn write_tally(f: &mut fmt::Formatter<'_>, tally: &Tally) -> fmt::Result {
     for (reason, count) in tally.iter() {
-        writeln!(f, "  {count:>6}  {reason}")?;
+        writeln!(f, "  {reason}: {count}")?;
     }
     Ok(())
 }
@@ -99,13 +115,20 @@ mod tests {
         report.articles.taken = 3;
         report.articles.left_out.add("pages");
         report.articles.left_out.add("pages");
+        report.articles.already = 1;
+        report.articles.elsewhere.add("already there, in the edition en");
+        report.tags.insert("وسم".to_owned());
         report.changed.add("kept as drafts: protected by a password");
-        assert_eq!(report.articles.total(), 5);
+        assert_eq!(report.articles.total(), 6);
         assert_eq!(
             report.to_string(),
-            "Articles: 3 taken, 0 already there, 2 left out\n       2  pages\n\
+            "Articles: 3 taken, 1 already there, 2 left out\n  \
+               already there, in the edition en: 1\n  \
+               pages: 2\n\
              Comments: 0 taken, 0 already there, 0 left out\n\
-             Taken with changes:\n       1  kept as drafts: protected by a password\n"
+             Of the articles taken: categories 0, tags 1, authors 0\n\
+             Taken with changes:\n  \
+               kept as drafts: protected by a password: 1\n"
         );
     }
 }

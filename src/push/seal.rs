@@ -38,8 +38,7 @@ impl Prepared {
 
     /// Makes a new key pair for a browser.
     pub fn new(keys: &PushKeys) -> Result<Self, Unspecified> {
-        // ring makes key pairs from its own source of randomness and from no other.
-        let private = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new())?;
+        let private = EphemeralPrivateKey::generate(&ECDH_P256, &random())?;
         let public: [u8; 65] =
             private.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
         let browser = UnparsedPublicKey::new(&ECDH_P256, keys.p256dh);
@@ -57,7 +56,7 @@ impl Prepared {
     /// Seals a message with a new salt.
     pub fn seal(self, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let mut salt = [0; 16];
-        SystemRandom::new().fill(&mut salt)?;
+        random().fill(&mut salt)?;
         self.seal_with(salt, plaintext)
     }
 
@@ -103,6 +102,11 @@ impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Prepared(…)")
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "ring makes key pairs from its own source alone")]
+fn random() -> SystemRandom {
+    SystemRandom::new()
 }
 
 fn expand(pseudorandom: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sea_orm::sqlx::{ConnectOptions, Connection};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
@@ -23,6 +24,9 @@ use crate::domain::job::Job;
 
 /// Serialises the writers of events on PostgreSQL, so that ids ascend in commit order.
 pub const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
+
+/// How long PostgreSQL may take to let the first connection in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The channel of PostgreSQL's LISTEN/NOTIFY on which instances wake each other.
 pub const EVENT_CHANNEL: &str = "khabar_events";
@@ -184,12 +188,19 @@ pub fn is_postgres(url: &str) -> bool {
 async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<DatabaseConnection> {
     let options =
         PgConnectOptions::from_str(url).context("DATABASE_URL is not a PostgreSQL address")?;
+    // The pool would try again and again, and in the end say only that its time was over.
+    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await?,
+        Ok(Err(error)) => {
+            return Err(error).context("check DATABASE_URL and that PostgreSQL runs there");
+        }
+        Err(_) => bail!("PostgreSQL does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+    }
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)
-        .await
-        .context("PostgreSQL cannot be reached; check DATABASE_URL and that the server runs")?;
+        .await?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
@@ -205,6 +216,29 @@ async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<Database
         .max_connections(max_connections)
         .connect_with(options)
         .await
-        .with_context(|| format!("the SQLite database {url} cannot be opened"))?;
+        .context("check that the folder is there and that this user may write to it")?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_keeps_what_it_has_committed_and_waits_for_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("x.sqlite").display());
+        let db = Database::open(&url, 2).await.unwrap();
+        for (pragma, expected) in
+            [("synchronous", 2), ("busy_timeout", 10_000), ("foreign_keys", 1)]
+        {
+            let statement =
+                Statement::from_string(sea_orm::DbBackend::Sqlite, format!("PRAGMA {pragma}"));
+            let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), expected, "{pragma}");
+        }
+        let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA journal_mode");
+        let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
+        assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
 }

@@ -13,7 +13,15 @@ const MIGRATION_LOCK: i64 = 0x6b68_6162_6172_0002;
 
 /// Applies every step that is not applied yet.
 pub async fn up(database: &Database, lock_file: Option<&Path>) -> anyhow::Result<()> {
-    alone(database, lock_file, Migrator::up(database.connection(), None)).await
+    alone(database, lock_file, async {
+        let pending = status(database).await?.iter().filter(|(_, applied)| !applied).count();
+        Migrator::up(database.connection(), None).await?;
+        if pending > 0 {
+            tracing::info!("the database has taken {pending} steps and is up to date");
+        }
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
 }
 
 /// Takes the newest `steps` back. Data in the tables they made is lost.

@@ -95,8 +95,9 @@ async fn faults_are_named_all_at_once() {
     let mut lost = story(&newsroom, "خبر");
     lost["input"]["locale"] = "de".into();
     lost["input"]["category"] = "nonsense".into();
+    lost["input"]["headline"] = " ".into();
     let answer = newsroom.test.as_role(Role::Editor, &operation("ArticleCreate"), lost).await;
-    let expected = ["edition: EDITION_NOT_FOUND", "category: CATEGORY_NOT_FOUND"];
+    let expected = ["headline: BLANK", "locale: EDITION_NOT_FOUND", "category: CATEGORY_NOT_FOUND"];
     assert_eq!(answer.user_errors("articleCreate"), expected);
 }
 

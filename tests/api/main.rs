@@ -17,6 +17,8 @@ mod concurrency;
 mod demo;
 mod edition;
 mod extremes;
+mod first_start;
+mod import;
 mod live;
 mod push_subscription;
 mod statements;

@@ -44,6 +44,8 @@ pub struct Site {
     pub categories: HashMap<String, Category>,
     /// Attachments by id.
     pub images: HashMap<u64, Image>,
+    /// Whether the file breaks off, so that pictures may be missing which it holds when it is whole.
+    pub broken_off: bool,
 }
 
 /// A story of the file, ready to be brought in.
@@ -156,10 +158,7 @@ fn state(
 }
 
 fn article_text(item: &Item, site: &Site, changed: &mut Tally) -> Result<ArticleText, String> {
-    let image = item
-        .meta("_thumbnail_id")
-        .and_then(|id| site.images.get(&id.parse().ok()?).cloned())
-        .filter(|image| crate::domain::body::web_address(&image.url).is_some());
+    let image = picture(item, site, changed)?;
     let excerpt = one_line(&body_html::to_text(&item.excerpt));
     let mut body = body_html::from_html(&item.content);
     if ["[gallery", "[playlist"].iter().any(|code| item.content.contains(code)) {
@@ -201,6 +200,28 @@ fn article_text(item: &Item, site: &Site, changed: &mut Tally) -> Result<Article
         ..ArticleInput::default()
     };
     parse(input)
+}
+
+/// The picture that leads the story.
+fn picture(item: &Item, site: &Site, changed: &mut Tally) -> Result<Option<Image>, String> {
+    let id = item.meta("_thumbnail_id").and_then(|id| id.parse::<u64>().ok());
+    let Some(id) = id.filter(|id| *id > 0) else {
+        return Ok(None);
+    };
+    match site.images.get(&id) {
+        Some(image) => {
+            let usable = crate::domain::body::web_address(&image.url).is_some();
+            Ok(Some(image.clone()).filter(|_| usable))
+        }
+        // Taken without it now, it would stay without it: the next run knows the story already.
+        None if site.broken_off => {
+            Err("stories held back: their picture stands behind the end of the file".to_owned())
+        }
+        None => {
+            changed.add("pictures that are not in the file");
+            Ok(None)
+        }
+    }
 }
 
 fn parse(input: ArticleInput) -> Result<ArticleText, String> {
@@ -302,6 +323,19 @@ mod tests {
         let mut early = item("publish");
         early.dates.utc = Some(NOW + TimeDelta::days(1));
         assert_eq!(state(&early), ArticleState::Draft);
+    }
+
+    #[test]
+    fn a_story_waits_for_its_picture_when_the_file_breaks_off() {
+        let mut with = item("publish");
+        with.meta.push(("_thumbnail_id".into(), "9".into()));
+        let lost = mapped(&with).unwrap().changed;
+        assert_eq!(lost.iter().collect::<Vec<_>>(), [("pictures that are not in the file", 1)]);
+        let mut site = Site { broken_off: true, ..Site::default() };
+        assert!(story(&with, &site, Tz::UTC, NOW).unwrap_err().contains("held back"));
+        let image = Image { url: "https://x.example/a.jpg".into(), alt: "ا".into() };
+        site.images.insert(9, image.clone());
+        assert_eq!(story(&with, &site, Tz::UTC, NOW).unwrap().text.image, Some(image));
     }
 
     #[test]

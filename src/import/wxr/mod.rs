@@ -12,13 +12,13 @@ pub mod xml;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
 
 use self::map::{Site, Story};
 use self::record::{Item, Record, Records};
 use self::xml::Broken;
-use super::report::Report;
+use super::report::{Report, Tally};
 use crate::actions::choose_edition::choose_edition;
 use crate::actions::import_article::ImportedArticle;
 use crate::actions::import_category::ImportedCategory;
@@ -43,29 +43,29 @@ pub async fn run(
     edition: Option<&str>,
     progress: &ProgressBar,
 ) -> anyhow::Result<Report> {
-    let length = std::fs::metadata(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?
-        .len();
+    let about =
+        std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    ensure!(about.is_file(), "{} is no file; name the one that WordPress exported", file.display());
+    let length = about.len();
     progress.set_length(length.saturating_mul(2));
     let site = survey(file, progress)?;
-    let edition =
-        choose_edition(app, edition, site.language.as_deref()).await.map_err(|failure| {
-            match failure {
-                Failure::Rejected(faults) => {
-                    anyhow!("{}", faults.into_iter().map(|f| f.message).collect::<String>())
-                }
-                other => anyhow::Error::new(other),
-            }
-        })?;
+    let edition = choose_edition(app, edition, site.language.as_deref())
+        .await
+        .map_err(Failure::into_words)?;
     let mut import =
         Import { app, edition, source: source_name(&site, file), site, report: Report::default() };
     let mut records = open(file)?;
     loop {
         match records.next_record() {
             Ok(Some(Record::Item(item))) => {
-                import.item(&item).await.with_context(|| {
-                    format!("item {} ({}) could not be written", item.id, item.title)
-                })?;
+                if let Err(error) = import.item(&item).await {
+                    bail!(
+                        "item {} ({}) could not be written: {error}\nWhat was read before it:\n{}",
+                        item.id,
+                        item.title,
+                        import.report
+                    );
+                }
             }
             Ok(Some(_)) => {}
             Ok(None) => break,
@@ -88,9 +88,12 @@ fn survey(file: &Path, progress: &ProgressBar) -> anyhow::Result<Site> {
         match records.next_record() {
             Ok(Some(record)) => learn(&mut site, record),
             Ok(None) => return Ok(site),
-            // A file that says what site it is of can be taken as far as it goes; the second reading
+            // A file that WordPress began to write can be taken as far as it goes; the second reading
             // comes upon the fault again, and reports it.
-            Err(_) if site.url.is_some() || site.language.is_some() => return Ok(site),
+            Err(_) if records.is_of_wordpress() => {
+                site.broken_off = true;
+                return Ok(site);
+            }
             Err(Broken { line, reason }) => bail!("{}, line {line}: {reason}", file.display()),
         }
         progress.set_position(records.bytes_read());
@@ -160,22 +163,36 @@ impl Import<'_> {
                 return Ok(());
             }
         };
-        let comments = story.thread.comments.len() as u64;
         let changed = (story.changed.clone(), story.thread.changed.clone());
         self.report.comments.left_out.add_all(&story.thread.left_out);
-        match import_story(self.app, self.imported(story)).await? {
-            Taken::Now(_) => {
-                self.report.articles.taken += 1;
-                self.report.comments.taken += comments;
-                self.report.changed.add_all(&changed.0);
-                self.report.changed.add_all(&changed.1);
+        let story = self.imported(story);
+        let taken = import_story(self.app, story.clone()).await?;
+        self.count(&story, taken, [changed.0, changed.1]);
+        Ok(())
+    }
+
+    fn count(&mut self, story: &ImportedStory, taken: Taken, changed: [Tally; 2]) {
+        let all = story.comments.len() as u64;
+        let report = &mut self.report;
+        match taken {
+            Taken::Now => {
+                report.articles.taken += 1;
+                report.comments.taken += all;
+                changed.iter().for_each(|changed| report.changed.add_all(changed));
+                report.categories.extend(story.category.last().map(|node| node.name.clone()));
+                report.tags.extend(story.article.tags.iter().cloned());
+                report.authors.extend(story.article.authors.iter().cloned());
             }
-            Taken::Already(_) => {
-                self.report.articles.already += 1;
-                self.report.comments.already += comments;
+            Taken::Already { elsewhere, comments } => {
+                report.articles.already += 1;
+                report.comments.taken += comments;
+                report.comments.already += all - comments;
+                if let Some(locale) = elsewhere {
+                    let said = format!("already there, in the edition {locale}");
+                    report.articles.elsewhere.add(said);
+                }
             }
         }
-        Ok(())
     }
 
     fn imported(&self, story: Story) -> ImportedStory {
@@ -198,8 +215,8 @@ impl Import<'_> {
                 tags: story.tags,
                 created_at: story.created_at,
                 published_at: story.published_at,
-                comments: story.thread.comments,
             },
+            comments: story.thread.comments,
         }
     }
 

@@ -141,6 +141,11 @@ impl<R: Read> Records<R> {
         self.0.bytes_read()
     }
 
+    /// Whether anything that was read so far is WordPress' own.
+    pub fn is_of_wordpress(&self) -> bool {
+        self.0.is_of_wordpress()
+    }
+
     /// The next record; `None` at the end of a whole file. After an error there is no more.
     pub fn next_record(&mut self) -> Result<Option<Record>, Broken> {
         while let Some(element) = self.0.next_element()? {
@@ -200,11 +205,10 @@ fn item(element: Element) -> Item {
                     "post_tag" | "tag" => &mut item.tags,
                     _ => continue,
                 };
-                let nicename = child.attribute("nicename").map(decoded);
-                let term = line(&child.text)
-                    .map(|name| Term { slug: nicename.unwrap_or_else(|| name.clone()), name });
-                // Old exports name each term twice, once without its slug.
-                terms.extend(term.filter(|t| terms.iter().all(|known| known.name != t.name)));
+                if let Some(name) = line(&child.text) {
+                    let nicename = child.attribute("nicename").map(decoded);
+                    add_term(terms, name, nicename.unwrap_or_default());
+                }
             }
             (Space::Wp, "postmeta") => {
                 if let Some(key) = child.text_of(Space::Wp, "meta_key").and_then(line) {
@@ -216,7 +220,24 @@ fn item(element: Element) -> Item {
             (space, name) => item_field(&mut item, (space, name), &child.text),
         }
     }
+    for term in item.categories.iter_mut().chain(&mut item.tags) {
+        if term.slug.is_empty() {
+            term.slug.clone_from(&term.name);
+        }
+    }
     item
+}
+
+/// Adds a term with its slug, which may be empty. Old exports name each term twice, once without it.
+fn add_term(terms: &mut Vec<Term>, name: String, slug: String) {
+    let same = |known: &&mut Term| {
+        known.name == name && (known.slug == slug || known.slug.is_empty() || slug.is_empty())
+    };
+    match terms.iter_mut().find(same) {
+        Some(known) if known.slug.is_empty() => known.slug = slug,
+        Some(_) => {}
+        None => terms.push(Term { slug, name }),
+    }
 }
 
 fn item_field(item: &mut Item, field: (Space, &str), text: &str) {
@@ -303,7 +324,7 @@ mod tests {
             "<title>عنوان</title><wp:post_id>7\n</wp:post_id><wp:post_name>%d8%ae%d8%a8%d8%b1</wp:post_name>\
              <wp:post_date_gmt>0000-00-00 00:00:00</wp:post_date_gmt>\
              <wp:post_date>2024-03-01 16:28:44</wp:post_date><wp:post_password> x</wp:post_password>\
-             <category>ع</category><category domain='category' nicename='%d8%b9'>ع</category>\
+             <category>ع</category><category domain='category' nicename='%d8%b9-2'>ع</category>\
              <category domain='post_tag' nicename='t'>وسم</category><category domain='nav_menu'>m</category>\
              <wp:postmeta><wp:meta_key>k</wp:meta_key><wp:meta_value>v</wp:meta_value></wp:postmeta>\
              <wp:comment><wp:comment_id>3</wp:comment_id><wp:comment_parent>2</wp:comment_parent></wp:comment>",
@@ -312,7 +333,7 @@ mod tests {
         assert_eq!(item.dates.utc, None);
         assert!(item.dates.local.is_some());
         assert_eq!(item.password.as_deref(), Some(" x"));
-        assert_eq!(item.categories.len(), 1);
+        assert_eq!(item.categories, [Term { slug: "ع-2".into(), name: "ع".into() }]);
         assert_eq!(item.tags[0].name, "وسم");
         assert_eq!(item.meta("k"), Some("v"));
         assert_eq!((item.comments[0].id, item.comments[0].parent), (3, 2));

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use chrono_tz::Tz;
+use sha2::{Digest, Sha256};
 
 use super::map::instant;
 use super::record::Comment;
-use crate::actions::import_article::ImportedComment;
+use crate::actions::import_comments::ImportedComment;
 use crate::domain::clock::Timestamp;
 use crate::domain::comment::{CommentState, MAX_BODY, MAX_NAME};
 use crate::domain::{body_html, text};
@@ -43,6 +44,7 @@ pub fn thread(comments: &[Comment], article_at: Timestamp, zone: Tz) -> Thread {
             waiting.push_back((index, None));
         }
     }
+    let keys = keys(comments);
     let mut seen = vec![false; comments.len()];
     // What answers itself in a circle is reached from no root: it begins anew at its first.
     for first in 0..=comments.len() {
@@ -51,7 +53,8 @@ pub fn thread(comments: &[Comment], article_at: Timestamp, zone: Tz) -> Thread {
                 continue;
             }
             let comment = &comments[index];
-            let place = thread.take(comment, above, article_at, zone).or(above);
+            let named = (keys[index].as_str(), comment);
+            let place = thread.take(named, above, article_at, zone).or(above);
             // Two comments of one id: the last speaks for both, and each is taken once.
             if ids.get(&comment.id) == Some(&index) {
                 for answer in answers.remove(&comment.id).unwrap_or_default() {
@@ -70,7 +73,7 @@ impl Thread {
     /// Takes a comment and answers its place, or counts why not.
     fn take(
         &mut self,
-        comment: &Comment,
+        (key, comment): (&str, &Comment),
         reply_to: Option<usize>,
         article_at: Timestamp,
         zone: Tz,
@@ -94,6 +97,7 @@ impl Thread {
         let author = text::line(&body_html::to_text(&comment.author), usize::MAX)
             .unwrap_or_else(|_| NAMELESS.to_owned());
         self.comments.push(ImportedComment {
+            key: key.to_owned(),
             reply_to,
             author_name: text::shorten(&author, MAX_NAME),
             body: cut,
@@ -102,6 +106,26 @@ impl Thread {
         });
         Some(self.comments.len() - 1)
     }
+}
+
+/// What the next run knows comments by: their numbers, or a digest where the file gives none; one
+/// that comes again is counted.
+fn keys(comments: &[Comment]) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let key = |comment: &Comment| {
+        let name: String = match comment.id {
+            0 => {
+                let said = (&comment.author, comment.dates, &comment.content);
+                let digest = Sha256::digest(format!("{said:?}"));
+                digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+            }
+            id => id.to_string(),
+        };
+        let count = seen.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}#{count}") }
+    };
+    comments.iter().map(key).collect()
 }
 
 fn state(comment: &Comment) -> Result<CommentState, &'static str> {
@@ -168,6 +192,8 @@ mod tests {
         assert_eq!(threaded(&circle).len(), 3);
         let double = [comment(1, 0, "1", ""), comment(1, 0, "1", ""), comment(2, 1, "1", "")];
         assert_eq!(threaded(&double).len(), 3);
+        let keys = keys(&double);
+        assert_eq!(keys, ["1", "1#2", "2"]);
         let nameless = [comment(0, 0, "1", ""), comment(0, 0, "1", "")];
         assert_eq!(threaded(&nameless).len(), 2);
     }

@@ -50,6 +50,10 @@ impl Element {
         self.space == space && self.name == name
     }
 
+    fn is_of_wordpress(&self) -> bool {
+        self.space == Space::Wp || self.children.iter().any(|child| child.space == Space::Wp)
+    }
+
     /// The text of the first child of this name, if that is not blank.
     pub fn text_of(&self, space: Space, name: &str) -> Option<&str> {
         let child = self.children.iter().find(|child| child.is(space, name))?;
@@ -79,6 +83,9 @@ pub struct Elements<R> {
     buffer: Vec<u8>,
     inside: Vec<String>,
     ended: bool,
+    /// Whether there was a channel, and whether anything in it is WordPress' own.
+    entered: bool,
+    marked: bool,
 }
 
 impl<R: Read> Elements<R> {
@@ -87,7 +94,14 @@ impl<R: Read> Elements<R> {
         let mut reader = NsReader::from_reader(Source::new(file));
         // A bare ampersand is a blemish, not a reason to lose the rest.
         reader.config_mut().allow_dangling_amp = true;
-        Self { reader, buffer: Vec::new(), inside: Vec::new(), ended: false }
+        Self {
+            reader,
+            buffer: Vec::new(),
+            inside: Vec::new(),
+            ended: false,
+            entered: false,
+            marked: false,
+        }
     }
 
     /// Bytes taken from the file so far.
@@ -101,8 +115,14 @@ impl<R: Read> Elements<R> {
             return Ok(None);
         }
         let next = self.read();
+        self.marked |= matches!(&next, Ok(Some(element)) if element.is_of_wordpress());
         self.ended = !matches!(next, Ok(Some(_)));
         next.map_err(|reason| Broken { line: self.reader.get_mut().line(), reason })
+    }
+
+    /// Whether anything that was read so far is WordPress' own.
+    pub fn is_of_wordpress(&self) -> bool {
+        self.marked
     }
 
     fn read(&mut self) -> Result<Option<Element>, String> {
@@ -134,6 +154,7 @@ impl<R: Read> Elements<R> {
         }
         if !empty {
             self.inside.push(element.name.clone());
+            self.entered |= self.inside.len() == 2;
         }
         Ok(())
     }
@@ -141,6 +162,12 @@ impl<R: Read> Elements<R> {
     fn finish(&self) -> Result<Option<Element>, String> {
         match self.inside.last() {
             Some(name) => Err(format!("the file ends inside <{name}>")),
+            None if !self.entered => {
+                Err("there is no <rss> <channel> in it: this is no WordPress export".to_owned())
+            }
+            None if !self.marked => {
+                Err("nothing in it is WordPress' own: this is some other feed".to_owned())
+            }
             None => Ok(None),
         }
     }
@@ -298,8 +325,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_export_is_refused() {
+        for other in ["", "hello", "{}", "<rss></rss>", "<rss/>", "<rss><channel/></rss>"] {
+            let reason = read(other).unwrap_err().reason;
+            assert!(reason.contains("no WordPress export"), "{other}: {reason}");
+        }
+        let feed = "<rss><channel><link>x</link><item><title>t</title></item></channel></rss>";
+        assert!(read(feed).unwrap_err().reason.contains("some other feed"));
+        assert!(
+            read("<rss><channel><item><wp:post_id>1</wp:post_id></item></channel></rss>").is_ok()
+        );
+    }
+
+    #[test]
     fn text_is_joined_and_control_characters_go() {
-        let xml = "<rss><channel><a>x\u{1a} &amp; <![CDATA[]]]]><![CDATA[>]]>&nbsp;&#1582; & y</a>\
+        let xml = "<rss><channel><wp:a>x\u{1a} &amp; <![CDATA[]]]]><![CDATA[>]]>&nbsp;&#1582; & y</wp:a>\
             </channel></rss>";
         assert_eq!(read(xml).unwrap()[0].text, "x & ]]>&nbsp;خ & y");
     }
@@ -314,7 +354,7 @@ mod tests {
         assert_eq!(broken("<rss>\n<channel>\n<a></b>").line, 3);
         assert_eq!(broken("<rss>\n\n<feed/></rss>").line, 3);
         assert_eq!(broken("<html></html>").line, 1);
-        assert!(read("<rss><channel><a>\u{0}</a></channel></rss>").is_ok());
+        assert!(read("<rss><channel><wp:a>\u{0}</wp:a></channel></rss>").is_ok());
     }
 
     #[test]

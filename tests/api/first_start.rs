@@ -1,0 +1,69 @@
+//! The first start: what instances that start at once agree on.
+
+use std::sync::Arc;
+
+use khabar::actions::agree_on_keys::{adopt_keys, agree_on_keys};
+use khabar::actions::create_user::{self, Code, FirstAdmin, create_first_admin, create_user};
+use khabar::app::App;
+use khabar::domain::clock::SystemClock;
+use khabar::domain::failure::Failure;
+use khabar::domain::viewer::Role;
+use khabar::push::vapid::VapidKeys;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn of_instances_that_start_at_once_one_adds_the_administrator() {
+    let test = TestApp::start().await;
+    let mut starting = Vec::new();
+    for _ in 0..4 {
+        let other = test.another_instance().await;
+        starting.push(tokio::spawn(async move { create_first_admin(&other.app).await.unwrap() }));
+    }
+    let mut added = 0;
+    for instance in starting {
+        added += usize::from(instance.await.unwrap() != FirstAdmin::NotNeeded);
+    }
+    assert_eq!(added, 1);
+}
+
+#[tokio::test]
+async fn of_two_who_add_one_address_at_once_the_second_is_told() {
+    let test = TestApp::start().await;
+    let mut adding = Vec::new();
+    for _ in 0..4 {
+        let other = test.another_instance().await;
+        adding.push(tokio::spawn(async move {
+            let input = create_user::Input {
+                email: "sara@news.example".to_owned(),
+                name: "Sara".to_owned(),
+                roles: vec![Role::Editor],
+                password: "a long password".to_owned(),
+            };
+            create_user(&other.app, input).await
+        }));
+    }
+    let mut added = 0;
+    for person in adding {
+        match person.await.unwrap() {
+            Ok(_) => added += 1,
+            Err(Failure::Rejected(faults)) => assert_eq!(faults[0].code, Code::EmailTaken),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(added, 1);
+}
+
+#[tokio::test]
+async fn a_machine_with_other_keys_does_not_take_part() {
+    let test = TestApp::start().await;
+    let first = test.app.clone();
+    let other = App { vapid: Arc::new(VapidKeys::generate(&SystemClock)), ..first.clone() };
+    agree_on_keys(&first).await.unwrap();
+    agree_on_keys(&first).await.unwrap();
+    let refused = agree_on_keys(&other).await.unwrap_err().into_words().to_string();
+    assert!(refused.contains("vapid.json") && refused.contains("copy the file"), "{refused}");
+    adopt_keys(&other).await.unwrap();
+    agree_on_keys(&other).await.unwrap();
+    assert!(agree_on_keys(&first).await.is_err());
+}

@@ -1,0 +1,12 @@
+//! The binary itself: how it starts, what it says, and how it ends, on either database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
+
+#[allow(dead_code, reason = "shared with tests/api, which uses the rest")]
+#[path = "../api/support/database.rs"]
+mod database;
+
+mod commands;
+mod kill;
+mod process;
+mod start;
