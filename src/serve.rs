@@ -168,6 +168,7 @@ async fn write_clicks(app: App, draining: CancellationToken) {
 fn greet(app: &App, listen: std::net::SocketAddr, password: Option<&str>) {
     let url = local_address(listen);
     println!("Khabar خبر serves at {url}");
+    println!("  Pages      {url}");
     println!("  GraphiQL   {url}graphql");
     println!("  Schema     {url}schema.graphql");
     println!("  Health     {url}health/ready");

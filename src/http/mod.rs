@@ -4,6 +4,7 @@
 //! each says what it accepts, refuses everything else with a reason, and ends when the server drains.
 
 mod alerts;
+mod assets;
 mod auth;
 mod graphiql;
 mod graphql;
@@ -11,6 +12,7 @@ mod health;
 mod request;
 mod response;
 pub mod server;
+mod site;
 mod sse;
 mod websocket;
 
@@ -67,17 +69,20 @@ pub fn router(edge: Edge) -> Router {
     let api = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
         .route("/graphql/stream", get(sse::get).post(sse::post))
+        .route("/assets/{file}", get(assets::serve))
         .layer(cors);
     Router::new()
         .merge(api)
-        .route("/", get(graphiql::index))
+        .merge(site::routes())
+        .route("/worker.js", get(assets::worker))
+        .route("/developers", get(graphiql::index))
         .route("/schema.graphql", get(graphiql::schema))
         .route("/alerts/{alert}/{locale}", get(alerts::open))
         .route("/alerts/opt-out/{token}", get(alerts::ask_opt_out).post(alerts::opt_out))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .fallback(response::not_found)
+        .fallback(site::not_found)
         .method_not_allowed_fallback(response::method_not_allowed)
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY))

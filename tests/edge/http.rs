@@ -115,7 +115,7 @@ async fn a_document_that_multiplies_is_refused_at_once() {
 async fn the_pages_for_people_and_machines() {
     let server = Server::start().await;
     for (path, media, part) in [
-        ("/", "text/html", "Khabar"),
+        ("/developers", "text/html", "Khabar"),
         ("/health/live", "text/plain", "alive"),
         ("/health/ready", "application/json", "\"database\":true"),
         ("/schema.graphql", "text/plain", "type Article"),

@@ -9,6 +9,7 @@ mod support;
 mod http;
 mod patience;
 mod session;
+mod site;
 mod socket;
 mod stream;
 
@@ -42,26 +43,7 @@ impl Server {
     async fn start() -> Self {
         let settings = "admin_password = \"a long password\"\nsign_ins_per_minute = 3";
         let newsroom = TestApp::start_with(settings).await.found().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let draining = CancellationToken::new();
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let edge = Edge {
-            app: newsroom.test.app.clone(),
-            schema: newsroom.test.schema.clone(),
-            metrics: recorder.handle(),
-            health: Arc::default(),
-            draining: draining.clone(),
-            sockets: TaskTracker::new(),
-        };
-        let sockets = edge.sockets.clone();
-        let serving =
-            khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
-        let ended = tokio::spawn(async move {
-            serving.await;
-            sockets.close();
-            sockets.wait().await;
-        });
+        let (address, draining, ended) = serve(&newsroom.test).await;
         Self { newsroom, address, draining, ended, client: Client::new() }
     }
 
@@ -86,6 +68,31 @@ impl Server {
         request.headers_mut().insert("sec-websocket-protocol", protocol);
         Socket(tokio_tungstenite::connect_async(request).await.unwrap().0)
     }
+}
+
+/// Serves an application on a port of its own.
+async fn serve(test: &TestApp) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let draining = CancellationToken::new();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let edge = Edge {
+        app: test.app.clone(),
+        schema: test.schema.clone(),
+        metrics: recorder.handle(),
+        health: Arc::default(),
+        draining: draining.clone(),
+        sockets: TaskTracker::new(),
+    };
+    let sockets = edge.sockets.clone();
+    let serving =
+        khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
+    let ended = tokio::spawn(async move {
+        serving.await;
+        sockets.close();
+        sockets.wait().await;
+    });
+    (address, draining, ended)
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String, Value) {
