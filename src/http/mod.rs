@@ -70,6 +70,8 @@ pub fn router(edge: Edge) -> Router {
         .route("/graphql", get(graphql::get).post(graphql::post))
         .route("/graphql/stream", get(sse::get).post(sse::post))
         .route("/assets/{file}", get(assets::serve))
+        // Before the layer: the question that browsers send ahead comes by a method of its own.
+        .method_not_allowed_fallback(response::method_not_allowed)
         .layer(cors);
     Router::new()
         .merge(api)
