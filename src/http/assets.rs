@@ -1,17 +1,18 @@
 //! Scripts and styles: embedded in the binary, and kept by browsers for ever under addresses that
 //! hold a hash of what they answer with.
 //!
-//! The same address without the hash leads to the one with it: that is what other sites include.
+//! The same address without the hash answers as well: that is what other sites include. It leads
+//! nowhere else, for Chromium lets no service worker import what is redirected.
 
 use axum::extract::Path;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::response::{Refusal, not_found};
 
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// How long another site may take to notice a new version.
+/// How long another site's readers may have the version before.
 const TEN_MINUTES: &str = "public, max-age=600";
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -28,17 +29,16 @@ pub(super) fn address(name: &str) -> String {
     format!("/assets/{hashed}")
 }
 
-/// Answers with a file, or leads to its present address.
+/// Answers with a file.
 pub(super) async fn serve(Path(asked): Path<String>) -> Result<Response, Refusal> {
-    if Files::get(&asked).is_some() {
-        let to = [(header::LOCATION, address(&asked))];
-        return Ok((StatusCode::FOUND, [(header::CACHE_CONTROL, TEN_MINUTES)], to).into_response());
+    if let Some(file) = Files::get(&asked) {
+        return Ok(answer(&asked, file, TEN_MINUTES));
     }
     let mut parts = asked.splitn(3, '.');
     let (stem, hashed, extension) = (parts.next(), parts.next(), parts.next());
     let name = format!("{}.{}", stem.unwrap_or_default(), extension.unwrap_or_default());
     match Files::get(&name) {
-        Some(file) if hashed == Some(&hash(&file)) => Ok(answer(&name, file)),
+        Some(file) if hashed == Some(&hash(&file)) => Ok(answer(&name, file, FOR_EVER)),
         _ => Err(not_found().await),
     }
 }
@@ -49,11 +49,11 @@ pub(super) async fn worker() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, media_type("js")), (header::CACHE_CONTROL, "no-cache")], script)
 }
 
-fn answer(name: &str, file: EmbeddedFile) -> Response {
+fn answer(name: &str, file: EmbeddedFile, kept: &'static str) -> Response {
     let extension = name.rsplit('.').next().unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(extension))),
-        (header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(kept)),
         (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
     ];
     (headers, file.data.into_owned()).into_response()

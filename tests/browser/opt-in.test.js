@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { chromium, optIn, picture } from "./support/browsers.js";
 import { Khabar, until } from "./support/khabar.js";
+import { otherSite } from "./support/other-site.js";
 
 let khabar, browser, page;
 before(async () => {
@@ -77,16 +78,16 @@ test("a push service that never answers is not waited for", async () => {
 });
 
 // A message as the newsroom would send it, into the worker that the test above has left.
-const deliver = async (data) => {
+const deliver = async (data, origin = khabar.url) => {
   const session = await page.createCDPSession();
   const known = new Promise((done) =>
     session.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
-      const ours = registrations.find(({ isDeleted, scopeURL }) => !isDeleted && scopeURL.startsWith(khabar.url));
+      const ours = registrations.find(({ isDeleted, scopeURL }) => !isDeleted && scopeURL.startsWith(origin));
       if (ours) done(ours.registrationId);
     }));
   await session.send("ServiceWorker.enable");
   const registrationId = await known;
-  await session.send("ServiceWorker.deliverPushMessage", { origin: khabar.url, registrationId, data });
+  await session.send("ServiceWorker.deliverPushMessage", { origin, registrationId, data });
   await session.detach();
 };
 const shown = () =>
@@ -165,4 +166,19 @@ test("a click leads to the story, a button to where it says, and other people's 
   }, MESSAGE);
   const { navigate, actions } = MESSAGE.notification;
   assert.deepEqual(followed, { opened: [navigate, actions[0].navigate], left: [0, 0, 1, 1] });
+});
+
+test("another site's worker shows the newsroom's alerts", async () => {
+  const site = await otherSite(khabar);
+  try {
+    await browser.defaultBrowserContext().overridePermissions(site.url, ["notifications"]);
+    await page.goto(site.url);
+    await until("the worker", () =>
+      page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration())?.active)));
+    await deliver(JSON.stringify(MESSAGE), site.url);
+    await until("the notification", async () => (await shown())[0]?.title === MESSAGE.notification.title);
+    await clear();
+  } finally {
+    site.end();
+  }
 });

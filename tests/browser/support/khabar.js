@@ -55,10 +55,9 @@ export class Khabar {
       KHABAR_PUSH_ALLOW_LOOPBACK: "on",
       KHABAR_WEATHER_ENABLED: "off",
       KHABAR_COMMENTS_PER_MINUTE: "100",
-      KHABAR_LOG: "warn",
       ...this.settings,
     };
-    this.log = "";
+    this.log ??= "";
     this.process = spawn(BINARY, ["serve"], { env, cwd: this.folder });
     for (const output of [this.process.stdout, this.process.stderr]) {
       output.on("data", (text) => (this.log += text));
