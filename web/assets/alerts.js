@@ -40,10 +40,10 @@ const WORDS = {
 };
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
-	h2 { font-size: 1.2em; margin: 0 }
+	h2 { margin: 0 }
 	label, details { display: block; padding: .5em 0 }
 	fieldset { border: 0; columns: 11em }
-	button { border-radius: 2em; font: inherit; padding: .5em 1.5em }
+	button { background: 0; border-radius: 2em; color: inherit; font: inherit; padding: .5em 1.5em }
 	[name=yes] { background: var(--khabar-accent, #9b1c31); border: 0; color: #fff }
 `);
 

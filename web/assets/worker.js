@@ -1,4 +1,4 @@
-// Alerts in the service worker. It leaves no names behind: any site's worker may import it.
+// Alerts in the service worker. No names stay behind: any site's worker may import it.
 {
 	const CREATE = `mutation PushSubscriptionCreate($input: PushSubscriptionCreateInput!) {
 		pushSubscriptionCreate(input: $input) { token userErrors { code field message } }
