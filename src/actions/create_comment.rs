@@ -109,8 +109,7 @@ async fn find_parent(
 ) -> Result<Comment, Failure<Code>> {
     let not_found = || Rejection::at("parent", Code::ParentNotFound, "there is no such comment");
     let answered = storage::comment::by_ids(tx, &[parent]).await?.pop();
-    let is_shown =
-        |one: &Comment| one.article_id == article && one.state == CommentState::Approved;
+    let is_shown = |one: &Comment| one.article_id == article && one.state == CommentState::Approved;
     let answered = answered.filter(is_shown).ok_or_else(not_found)?;
     if !storage::comment::is_reachable(tx, &answered).await? {
         return Err(not_found().into());

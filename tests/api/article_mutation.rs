@@ -171,7 +171,8 @@ async fn a_draft_takes_no_redirect_away() {
     };
     rename(article.id, "جديد").await;
     let read = async |slug: &str| {
-        let document = "query($slug: String!) { article(slug: $slug, locale: \"ar-IQ\") { headline } }";
+        let document =
+            "query($slug: String!) { article(slug: $slug, locale: \"ar-IQ\") { headline } }";
         newsroom.test.read(document, json!({ "slug": slug })).await.at("/article")
     };
     assert_eq!(newsroom.draft("قديم").await.slug, "قديم-2", "what leads somewhere is not free");
