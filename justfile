@@ -7,13 +7,18 @@ _list:
 run:
     cargo run --release
 
-# Every test, on SQLite and on PostgreSQL
+# Every test: on SQLite, on PostgreSQL, in browsers
 test:
     bin/test
 
 # The tests on SQLite alone
 quick:
     cargo test
+
+# The tests in Chromium and Firefox alone; name parts of files to run those
+browser *names:
+    cargo build
+    cd tests/browser && npm ci --silent && node run.js {{names}}
 
 # Write schema/schema.graphql anew
 schema:

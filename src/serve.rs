@@ -175,6 +175,7 @@ fn greet(app: &App, listen: std::net::SocketAddr, admin: &FirstAdmin) -> anyhow:
     let url = local_address(listen);
     let mut lines = format!(
         "Khabar خبر serves at {url}\n  \
+           Pages      {url}\n  \
            GraphiQL   {url}graphql\n  \
            Schema     {url}schema.graphql\n  \
            Health     {url}health/ready\n  \

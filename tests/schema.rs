@@ -81,3 +81,38 @@ async fn every_committed_operation_fits_the_schema() {
         }
     }
 }
+
+/// Scripts carry their documents, so that pages need no request to learn them.
+#[test]
+fn every_document_in_a_script_is_a_committed_operation() {
+    let folded = |document: &str| {
+        let bare: Vec<&str> = document
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .flat_map(str::split_whitespace)
+            .collect();
+        bare.join(" ")
+    };
+    let mut found = 0;
+    for name in ["alerts.js", "site.js", "worker.js"] {
+        let script = std::fs::read_to_string(root().join("web/assets").join(name)).unwrap();
+        let documents = script.split('`').filter(|part| {
+            ["query ", "mutation ", "subscription "].iter().any(|word| part.starts_with(word))
+        });
+        for document in documents {
+            found += 1;
+            let operation = document.split([' ', '(']).nth(1).unwrap();
+            let path = root().join(format!("schema/operations/{operation}.graphql"));
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(folded(document), folded(&committed), "{name}: {}", path.display());
+        }
+    }
+    assert_eq!(found, 7, "documents in scripts");
+}
+
+#[test]
+fn the_script_and_the_worker_of_alerts_are_small() {
+    let size = |name| std::fs::metadata(root().join("web/assets").join(name)).unwrap().len();
+    let both = size("alerts.js") + size("worker.js");
+    assert!(both < 10_000, "{both} bytes");
+}

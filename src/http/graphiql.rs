@@ -1,4 +1,4 @@
-//! Pages for people who look around: the index, the schema, a place to try queries.
+//! Pages for people who build on it: the index, the schema, a place to try queries.
 
 use async_graphql::http::GraphiQLSource;
 use axum::http::header;
@@ -8,7 +8,7 @@ use crate::graphql;
 
 /// Where everything is.
 pub(super) async fn index() -> Html<&'static str> {
-    Html(include_str!("../../web/index.html"))
+    Html(include_str!("../../web/developers.html"))
 }
 
 /// The schema in the definition language.

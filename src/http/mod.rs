@@ -5,6 +5,7 @@
 
 mod address;
 mod alerts;
+mod assets;
 mod auth;
 mod graphiql;
 mod graphql;
@@ -13,6 +14,7 @@ mod operation;
 mod request;
 mod response;
 pub mod server;
+mod site;
 mod sse;
 mod websocket;
 
@@ -69,17 +71,22 @@ pub fn router(edge: Edge) -> Router {
     let api = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
         .route("/graphql/stream", get(sse::get).post(sse::post))
+        .route("/assets/{file}", get(assets::serve))
+        // Before the layer: the question that browsers send ahead comes by a method of its own.
+        .method_not_allowed_fallback(response::method_not_allowed)
         .layer(cors);
     Router::new()
         .merge(api)
-        .route("/", get(graphiql::index))
+        .merge(site::routes())
+        .route("/worker.js", get(assets::worker))
+        .route("/developers", get(graphiql::index))
         .route("/schema.graphql", get(graphiql::schema))
         .route("/alerts/{alert}/{locale}", get(alerts::open))
         .route("/alerts/opt-out/{token}", get(alerts::ask_opt_out).post(alerts::opt_out))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .fallback(response::not_found)
+        .fallback(site::not_found)
         .method_not_allowed_fallback(response::method_not_allowed)
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY))

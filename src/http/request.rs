@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -28,7 +28,9 @@ pub(super) async fn identify(
     edge.app.clock.fill_random(&mut bytes);
     let id = format!("{:016x}", u64::from_be_bytes(bytes));
     request.extensions_mut().insert(RequestId(id.clone()));
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // The route and not the path: a path may hold what opts a reader out, or what somebody reads.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
     let began = Instant::now();
 
     let span = tracing::info_span!("request", id);
@@ -40,7 +42,8 @@ pub(super) async fn identify(
     let seconds = began.elapsed().as_secs_f64();
     let status = response.status().as_u16();
     metrics::histogram!("khabar_http_seconds", "status" => status.to_string()).record(seconds);
-    tracing::info!(%method, path, status, ms = seconds * 1_000.0, request_id = id, "request");
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    tracing::info!(%method, route, status, ms = seconds * 1_000.0, request_id = id, "request");
     response
 }
 

@@ -115,7 +115,7 @@ async fn a_document_that_multiplies_is_refused_at_once() {
 async fn the_pages_for_people_and_machines() {
     let server = Server::start().await;
     for (path, media, part) in [
-        ("/", "text/html", "Khabar"),
+        ("/developers", "text/html", "Khabar"),
         ("/health/live", "text/plain", "alive"),
         ("/health/ready", "application/json", "\"database\":true"),
         ("/schema.graphql", "text/plain", "type Article"),
@@ -138,4 +138,20 @@ async fn the_pages_for_people_and_machines() {
     assert!(page.text().await.unwrap().contains("GraphiQL"));
     let nowhere = server.client.get(server.url("/nowhere")).send().await.unwrap();
     assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn other_sites_may_ask_after_asking_whether_they_may() {
+    let server = Server::start().await;
+    for path in ["/graphql", "/graphql/stream"] {
+        let ask = server.client.request(Method::OPTIONS, server.url(path));
+        let ask = ask.header("origin", "https://other.example");
+        let ask = ask.header("access-control-request-method", "POST");
+        let answer = ask.header("access-control-request-headers", "content-type").send().await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        let allowed = answer.headers()["access-control-allow-headers"].to_str().unwrap();
+        assert!(allowed.contains("content-type"), "{allowed}");
+    }
 }

@@ -13,6 +13,7 @@ mod nesting;
 mod patience;
 mod proxy;
 mod session;
+mod site;
 mod socket;
 mod stall;
 mod stream;
@@ -54,26 +55,7 @@ impl Server {
         let settings =
             format!("admin_password = \"a long password\"\nsign_ins_per_minute = 3\n{settings}");
         let newsroom = TestApp::start_with(&settings).await.found().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let draining = CancellationToken::new();
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let edge = Edge {
-            app: newsroom.test.app.clone(),
-            schema: newsroom.test.schema.clone(),
-            metrics: recorder.handle(),
-            health: Arc::default(),
-            draining: draining.clone(),
-            under_way: TaskTracker::new(),
-        };
-        let under_way = edge.under_way.clone();
-        let serving =
-            khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
-        let ended = tokio::spawn(async move {
-            serving.await;
-            under_way.close();
-            under_way.wait().await;
-        });
+        let (address, draining, ended) = serve(&newsroom.test).await;
         Self { newsroom, address, draining, ended, client: Client::new() }
     }
 
@@ -119,6 +101,31 @@ const MUTATION: &str = "mutation { pushSubscriptionDelete(token: \"none\") { del
 fn subscribe(id: &str, query: &str, variables: Value) -> Value {
     let payload = json!({ "query": query, "variables": variables });
     json!({ "id": id, "type": "subscribe", "payload": payload })
+}
+
+/// Serves an application on a port of its own.
+async fn serve(test: &TestApp) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let draining = CancellationToken::new();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let edge = Edge {
+        app: test.app.clone(),
+        schema: test.schema.clone(),
+        metrics: recorder.handle(),
+        health: Arc::default(),
+        draining: draining.clone(),
+        under_way: TaskTracker::new(),
+    };
+    let under_way = edge.under_way.clone();
+    let serving =
+        khabar::http::server::serve(listener, khabar::http::router(edge), draining.clone());
+    let ended = tokio::spawn(async move {
+        serving.await;
+        under_way.close();
+        under_way.wait().await;
+    });
+    (address, draining, ended)
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String, Value) {

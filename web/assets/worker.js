@@ -1,0 +1,111 @@
+// Alerts in the service worker. No names stay behind: any site's worker may import it.
+{
+	const CREATE = `mutation PushSubscriptionCreate($input: PushSubscriptionCreateInput!) {
+		pushSubscriptionCreate(input: $input) { token userErrors { code field message } }
+	}`;
+	const UPDATE = `mutation PushSubscriptionMove($token: String!, $input: PushSubscriptionUpdateInput!) {
+		pushSubscriptionUpdate(token: $token, input: $input) { userErrors { code } }
+	}`;
+	const DELETE = `mutation PushSubscriptionDelete($token: String!) {
+		pushSubscriptionDelete(token: $token) { deleted }
+	}`;
+
+	const result = (request) =>
+		new Promise((done, fail) => {
+			request.onsuccess = () => done(request.result);
+			request.onerror = fail;
+		});
+	const stored = async (work) => {
+		const opening = indexedDB.open("khabar-alerts");
+		opening.onupgradeneeded = () => opening.result.createObjectStore("reader");
+		const database = await result(opening);
+		const done = result(work(database.transaction("reader", "readwrite").objectStore("reader")));
+		database.close();
+		return done;
+	};
+	const load = async () => (await stored((reader) => reader.get(0))) ?? {};
+
+	const ask = async (api, query, variables) => {
+		const headers = { "content-type": "application/json" };
+		const body = JSON.stringify({ query, variables });
+		const { data, errors } = await (await fetch(api, { method: "POST", headers, body })).json();
+		if (errors) throw errors;
+		return Object.values(data)[0];
+	};
+
+	const current = () => registration.pushManager.getSubscription();
+	const subscribe = async (key, usual) => {
+		const old = await current();
+		if (old && key === usual) return old;
+		await old?.unsubscribe();
+		return Promise.race([
+			registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }),
+			// Without a network Chromium never answers.
+			new Promise((_, fail) => setTimeout(fail, 15_000)),
+		]);
+	};
+
+	const keep = async (kept, isNew) => {
+		let { api, token, locale, choice } = kept;
+		const key = await ask(api, `query WebPushKey { webPushKey }`);
+		const { endpoint, keys } = (await subscribe(key, kept.key)).toJSON();
+		if (token) {
+			const input = { browser: { endpoint, keys }, ...(isNew && { locale, ...choice }) };
+			const { userErrors } = await ask(api, UPDATE, { token, input });
+			if (userErrors.length) token = null;
+		}
+		// Gone at the same address: the reader opted out by a notification's button.
+		if (!token && !isNew && endpoint === kept.endpoint) return off();
+		token ??= (await ask(api, CREATE, { input: { endpoint, keys, locale, ...choice } })).token;
+		if (!token) throw key;
+		await stored((reader) => reader.put({ ...kept, token, key, endpoint }, 0));
+	};
+
+	const on = async (wanted) => keep({ ...(await load()), ...wanted }, true);
+	const off = async () => {
+		const { api, token } = await load();
+		await stored((reader) => reader.delete(0));
+		await (await current())?.unsubscribe();
+		if (token) await ask(api, DELETE, { token }).catch(() => {});
+	};
+	const renew = async () => (await load()).token && keep(await load());
+
+	// In turn: a renewal that overtook an opt-out would undo it.
+	let last = Promise.resolve();
+	const inTurn = (work) => (last = last.then(work).then(() => {}, () => "failed"));
+
+	addEventListener("message", (event) => {
+		const { khabar, wanted } = event.data ?? {};
+		const work = { on, off, renew }[khabar];
+		const reply = async () => {
+			const fault = await inTurn(() => work(wanted));
+			const { token, choice } = await load();
+			event.ports[0].postMessage({ fault, on: !!token, ...choice });
+		};
+		if (work) event.waitUntil(reply());
+	});
+	addEventListener("pushsubscriptionchange", (event) => event.waitUntil(inTurn(renew)));
+
+	const show = async (message) => {
+		try {
+			const { title, body, lang, dir, tag, image, actions, navigate } = message.json().notification;
+			if (!title) throw message;
+			const data = { khabar: { navigate, actions } };
+			await registration.showNotification(title, { body, lang, dir, tag, image, actions, data });
+		} catch {
+			// Browsers take the permission from whoever shows nothing.
+			const { news = location.host, locale: lang = "" } = await load().catch(() => ({}));
+			const data = { khabar: { navigate: registration.scope } };
+			await registration.showNotification(news, { lang, tag: "khabar", data });
+		}
+	};
+	addEventListener("push", (event) => event.waitUntil(show(event.data)));
+
+	addEventListener("notificationclick", (event) => {
+		const { khabar } = event.notification.data ?? {};
+		if (!khabar) return;
+		event.notification.close();
+		const button = khabar.actions?.find(({ action }) => action === event.action);
+		event.waitUntil(clients.openWindow((button ?? khabar).navigate));
+	});
+}
