@@ -2,11 +2,12 @@
 
 use std::any::Any;
 
-use async_graphql::Response as Answer;
+use async_graphql::{Response as Answer, ServerError};
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 /// The two media types that GraphQL over HTTP answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,15 +59,22 @@ pub(super) fn is_request_error(answer: &Answer) -> bool {
         && answer.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// The answer as JSON; one to a request that was not executed has no `data` at all.
-pub(super) fn to_json(answer: &Answer) -> Value {
-    let mut json = serde_json::to_value(answer).unwrap_or_default();
-    if is_request_error(answer)
-        && let Some(object) = json.as_object_mut()
-    {
-        object.remove("data");
+/// The answer as JSON, fields in the order in which the client asked for them; one to a request that
+/// was not executed has no `data` at all.
+pub(super) fn to_json(answer: &Answer) -> String {
+    #[derive(Serialize)]
+    struct RequestError<'a> {
+        errors: &'a [ServerError],
     }
-    json
+    let json = if is_request_error(answer) {
+        serde_json::to_string(&RequestError { errors: &answer.errors })
+    } else {
+        serde_json::to_string(answer)
+    };
+    json.unwrap_or_else(|error| {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        json!({ "errors": [{ "message": "Internal error" }] }).to_string()
+    })
 }
 
 /// A GraphQL answer over HTTP.
@@ -75,7 +83,7 @@ pub(super) fn answer(media: MediaType, answer: &Answer) -> Response {
         MediaType::GraphqlResponse if is_request_error(answer) => status_of_request_error(answer),
         _ => StatusCode::OK,
     };
-    let mut response = (status, Json(to_json(answer))).into_response();
+    let mut response = (status, to_json(answer)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, media.header());
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, authorization"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

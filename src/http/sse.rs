@@ -98,7 +98,7 @@ fn events(
             Poll::Pending => None,
         };
         let event = answer.map_or_else(Event::default, |answer| {
-            Event::default().event("next").data(to_json(&answer).to_string())
+            Event::default().event("next").data(to_json(&answer))
         });
         told = true;
         Poll::Ready(Some(match bookmark.get() {

@@ -243,11 +243,13 @@ impl Session {
         match news {
             News::Answer(answer) if is_request_error(&answer) => {
                 self.operations.cancel(&id);
-                let errors = to_json(&answer)["errors"].take();
-                self.send(json!({ "id": id, "type": "error", "payload": errors })).await
+                self.send(json!({ "id": id, "type": "error", "payload": answer.errors })).await
             }
             News::Answer(answer) => {
-                self.send(json!({ "id": id, "type": "next", "payload": to_json(&answer) })).await
+                // Not by way of a value, which would sort the fields.
+                let (id, payload) = (Value::String(id), to_json(&answer));
+                let next = format!(r#"{{"id":{id},"type":"next","payload":{payload}}}"#);
+                self.write(Message::Text(next.into())).await
             }
             News::Complete => self.send(json!({ "id": id, "type": "complete" })).await,
             News::Refused(refusal) => Err(Some(closing(&refusal))),

@@ -155,3 +155,12 @@ async fn other_sites_may_ask_after_asking_whether_they_may() {
         assert!(allowed.contains("content-type"), "{allowed}");
     }
 }
+
+#[tokio::test]
+async fn fields_come_in_the_order_in_which_they_were_asked_for() {
+    let server = Server::start().await;
+    let body = json!({ "query": "{ b: __typename a: __typename }" });
+    let request = server.client.post(server.url("/graphql")).json(&body);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(text, r#"{"data":{"b":"Query","a":"Query"}}"#);
+}
