@@ -82,7 +82,7 @@ impl<C> Failure<C> {
         let Self::Rejected(faults) = self else {
             return match self {
                 Self::Internal(cause) => cause,
-                other => anyhow::anyhow!("{}", other.to_string()),
+                other => anyhow::anyhow!("{other}"),
             };
         };
         let words = faults.into_iter().map(|fault| match fault.field.join(".") {
