@@ -3,7 +3,7 @@
 const { locale, article, category } = document.body.dataset;
 
 // Pictures that cannot be had leave no hole.
-for (const picture of document.images) {
+for (const picture of [...document.images]) {
   const leave = () => (picture.closest("figure") ?? picture).remove();
   if (picture.complete && !picture.naturalWidth) leave();
   else picture.addEventListener("error", leave);
