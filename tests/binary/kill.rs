@@ -8,7 +8,8 @@ use crate::process::{Serving, ask, khabar};
 #[tokio::test]
 async fn a_killed_first_start_leaves_nothing_that_stops_the_next() {
     let began = Instant::now();
-    let mut whole = Serving::start(&mut khabar(&TestDatabase::create_empty().await));
+    let database = TestDatabase::create_empty().await;
+    let mut whole = Serving::start(&mut khabar(&database));
     whole.url();
     let takes = began.elapsed();
     drop(whole);
