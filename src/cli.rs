@@ -213,14 +213,8 @@ async fn run_edition(config: Config, what: EditionCommand) -> anyhow::Result<()>
     let app = App::open(config).await?;
     app.migrate().await?;
     let direction = direction.unwrap_or_else(|| Direction::of_locale(&locale));
-    let input = create_edition::Input {
-        locale,
-        name,
-        direction,
-        time_zone,
-        place,
-        alerts_per_day: None,
-    };
+    let input =
+        create_edition::Input { locale, name, direction, time_zone, place, alerts_per_day: None };
     let edition = create_edition(&app, &Viewer::System, input)
         .await
         .map_err(Failure::into_words)

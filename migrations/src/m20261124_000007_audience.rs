@@ -2,13 +2,17 @@
 
 use sea_orm_migration::{prelude::*, schema::*};
 
-use crate::{add_columns, drop_columns, drop_tables, index, references};
+use crate::{WHOLE_OR_NOT_AT_ALL, add_columns, drop_columns, drop_tables, index, references};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        WHOLE_OR_NOT_AT_ALL
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(push_services()).await?;
         add_columns(manager, "push_subscriptions", preferences()).await?;

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::ask::{
-    ARTICLE_COMMENTS, ARTICLE_PAGE, Article, ArticleComments, ArticlePage, Category, Dateline,
-    FRONT_PAGE, Fault, FrontPage, Image, Named, Reader,
+    ARTICLE_COMMENTS, ARTICLE_PAGE, Article, ArticleComments, ArticlePage, COMMENT_REPLIES,
+    Category, Comment, CommentReplies, Dateline, FRONT_PAGE, Fault, FrontPage, Image, Named,
+    Reader,
 };
 use super::comments::{Answered, Form, Outcome, Thread, Typed, send};
 use super::frame::{At, EditionLink, Frame, Link, page_of, with_query};
@@ -23,6 +24,10 @@ use crate::http::response::Refusal;
 
 /// Stories that stand under a story.
 const LATEST: usize = 5;
+/// Comments whose replies are asked for at once.
+const ASKED_AT_ONCE: usize = 50;
+/// Replies that a page holds, about; what is beyond them is only counted.
+const MOST_REPLIES: usize = 500;
 
 /// What an address asks for besides the story.
 #[derive(Debug, Default, Deserialize)]
@@ -154,7 +159,7 @@ impl Page {
             reader.ask::<ArticleComments>(ARTICLE_COMMENTS, thread),
             reader.ask::<FrontPage>(FRONT_PAGE, latest),
         )?;
-        let (Some(frame), Some(article), Some(thread)) = (frame, story.article, thread.article)
+        let (Some(frame), Some(article), Some(mut thread)) = (frame, story.article, thread.article)
         else {
             return Ok(Found::Nothing);
         };
@@ -162,6 +167,7 @@ impl Page {
         if article.slug != slug || frame.locale != locale {
             return Ok(Found::Elsewhere(href));
         }
+        read_replies(reader, &mut thread.comments.nodes).await?;
         let mut others = latest.articles.nodes;
         others.retain(|other| other.id != article.id);
         others.truncate(LATEST);
@@ -185,6 +191,29 @@ impl Page {
         let Some(id) = comment else { return };
         let name = self.thread.author_of(&id).map(str::to_owned);
         self.form.answered = name.map(|name| Answered { id, name });
+    }
+}
+
+/// Reads what stands below comments, one level after the other, up to what a page can hold.
+async fn read_replies(reader: Reader<'_>, comments: &mut [Comment]) -> Result<(), Fault> {
+    let mut room = MOST_REPLIES;
+    let mut level: Vec<&mut Comment> = comments.iter_mut().collect();
+    loop {
+        level.retain(|comment| comment.reply_count > 0);
+        level.truncate(room);
+        if level.is_empty() {
+            return Ok(());
+        }
+        for some in level.chunks_mut(ASKED_AT_ONCE) {
+            let ids: Vec<&str> = some.iter().map(|comment| comment.id.as_str()).collect();
+            let found: CommentReplies = reader.ask(COMMENT_REPLIES, json!({ "ids": ids })).await?;
+            for (comment, replied) in some.iter_mut().zip(found.nodes) {
+                comment.replies = replied.map(|replied| replied.replies);
+            }
+        }
+        let replies = level.into_iter().filter_map(|comment| comment.replies.as_mut());
+        level = replies.flat_map(|replies| &mut replies.nodes).collect();
+        room = room.saturating_sub(level.len());
     }
 }
 

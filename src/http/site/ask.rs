@@ -18,6 +18,8 @@ pub(super) const CATEGORY_PAGE: &str =
     include_str!("../../../schema/operations/CategoryPage.graphql");
 pub(super) const COMMENT_CREATE: &str =
     include_str!("../../../schema/operations/CommentCreate.graphql");
+pub(super) const COMMENT_REPLIES: &str =
+    include_str!("../../../schema/operations/CommentReplies.graphql");
 pub(super) const EDITIONS: &str = include_str!("../../../schema/operations/Editions.graphql");
 pub(super) const FRONT_PAGE: &str = include_str!("../../../schema/operations/FrontPage.graphql");
 pub(super) const SITE_HEADER: &str = include_str!("../../../schema/operations/SiteHeader.graphql");
@@ -261,7 +263,18 @@ pub(super) struct Comment {
     pub author_name: String,
     pub body: String,
     pub created_at: Timestamp,
+    pub reply_count: u32,
     pub replies: Option<Replies>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CommentReplies {
+    pub nodes: Vec<Option<Replied>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Replied {
+    pub replies: Replies,
 }
 
 #[derive(Debug, Deserialize)]
