@@ -213,8 +213,14 @@ async fn a_worker_that_lost_its_shard_writes_nothing_down() {
     let stale = newsroom.test.worker().await;
     let stale = tokio::spawn(async move { stale.run_until_idle().await });
     push.until_held(&browsers[1]).await;
-    newsroom.test.advance(TimeDelta::seconds(31));
-    newsroom.test.run_jobs().await;
+    // On a machine that is busy the stale worker may just have given a sign of life.
+    for _ in 0..3 {
+        newsroom.test.advance(TimeDelta::seconds(31));
+        newsroom.test.run_jobs().await;
+        if progress(&newsroom, &id).await == "DONE 3/0/0" {
+            break;
+        }
+    }
     assert_eq!(progress(&newsroom, &id).await, "DONE 3/0/0");
 
     push.release();
