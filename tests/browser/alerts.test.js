@@ -143,6 +143,7 @@ test("a newsroom with another key gets a new subscription at the next visit", as
   const before = await khabar.operation("WebPushKey");
   await khabar.stop();
   rmSync(join(khabar.folder, "vapid.json"));
+  khabar.command("keys", "adopt");
   await khabar.run();
   assert.notEqual(await khabar.operation("WebPushKey"), before);
   await page.reload();

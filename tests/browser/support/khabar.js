@@ -1,6 +1,6 @@
 // The real server, on a private port and a folder of its own, and a client of its API.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -46,8 +46,8 @@ export class Khabar {
     return khabar;
   }
 
-  async run() {
-    const env = {
+  get env() {
+    return {
       PATH: process.env.PATH,
       KHABAR_LISTEN: `127.0.0.1:${this.port}`,
       KHABAR_DATA_DIR: this.folder,
@@ -57,8 +57,17 @@ export class Khabar {
       KHABAR_COMMENTS_PER_MINUTE: "100",
       ...this.settings,
     };
+  }
+
+  // Runs another command of the binary to its end.
+  command(...words) {
+    const { status, stderr } = spawnSync(BINARY, words, { env: this.env, cwd: this.folder });
+    assert.equal(status, 0, `khabar ${words.join(" ")}: ${stderr}`);
+  }
+
+  async run() {
     this.log ??= "";
-    this.process = spawn(BINARY, ["serve"], { env, cwd: this.folder });
+    this.process = spawn(BINARY, ["serve"], { env: this.env, cwd: this.folder });
     for (const output of [this.process.stdout, this.process.stderr]) {
       output.on("data", (text) => (this.log += text));
     }
