@@ -36,6 +36,10 @@ lint:
 deny:
     cargo deny check bans licenses sources
 
+# Measure what is claimed about speed: `just bench push --short`
+bench *what:
+    bin/bench {{what}}
+
 # Publish a story on the running server and watch it arrive
 demo:
     bin/demo
