@@ -14,9 +14,8 @@ use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::opt_out::OptOutKey;
 use crate::keys;
 use crate::passwords::Passwords;
-use crate::push::vapid::VapidKeys;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database, migrate, setting};
+use crate::storage::{Change, Database, Vault, migrate, setting};
 use crate::weather::Weather;
 
 /// The application. Cloning it is cheap; clones are the same application.
@@ -32,8 +31,8 @@ pub struct App {
     pub passwords: Passwords,
     /// The weather at the editions' places.
     pub weather: Arc<Weather>,
-    /// The keys that identify this newsroom to push services.
-    pub vapid: Arc<VapidKeys>,
+    /// Seals what is stored of readers.
+    pub vault: Vault,
     /// How often stories were opened from alerts.
     pub clicks: Arc<Clicks>,
     /// How often strangers may try.
@@ -58,7 +57,7 @@ impl App {
             clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             weather: Arc::new(Weather::new(&config.weather)?),
-            vapid: Arc::new(keys::load_or_generate(&config.data_dir, &*clock)?),
+            vault: Vault::new(keys::load_or_generate(&config.data_dir, &*clock)?, clock.clone()),
             config: Arc::new(config),
             clock,
         })

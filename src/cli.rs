@@ -1,12 +1,13 @@
 //! The command line: what there is to run, and what each command needs.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
-use crate::actions::agree_on_keys::adopt_keys;
 use crate::actions::create_edition::{self, create_edition};
 use crate::actions::create_user::{self, create_user};
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::domain::edition::{Direction, Place};
 use crate::domain::failure::Failure;
 use crate::domain::viewer::{Role, Viewer};
 use crate::storage::migrate;
-use crate::{demo, graphql, import, keys, serve, telemetry};
+use crate::{demo, graphql, import, serve, telemetry};
 
 /// How long what cannot be interrupted may hold up the end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -61,10 +62,11 @@ enum Command {
         #[command(subcommand)]
         what: UserCommand,
     },
-    /// Manages the keys that identify this newsroom to push services.
+    /// Manages the keys that seal what is stored of readers and identify this newsroom to push
+    /// services.
     Keys {
         #[command(subcommand)]
-        what: KeysCommand,
+        what: keys::KeysCommand,
     },
     /// Prints the GraphQL schema.
     Schema,
@@ -135,15 +137,6 @@ enum UserCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum KeysCommand {
-    /// Makes the VAPID key pair if there is none, and prints the public key.
-    Generate,
-    /// Makes the keys in this data folder the newsroom's, when those that readers subscribed with
-    /// are lost for good: each of them hears nothing more until the next visit.
-    Adopt,
-}
-
 impl Cli {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<()> {
@@ -156,13 +149,7 @@ impl Cli {
         match command {
             Command::Serve => serve::serve(config).await,
             Command::Worker => serve::work(config).await,
-            Command::Keys { what: KeysCommand::Generate } => generate_keys(&config),
-            Command::Keys { what: KeysCommand::Adopt } => {
-                let app = App::open(config).await?;
-                app.migrate().await?;
-                adopt_keys(&app).await?;
-                say(&format!("{}\n", app.vapid.public_key()))
-            }
+            Command::Keys { what } => what.run(config).await,
             Command::Migrate { step } => run_migration(config, step).await,
             Command::Import { format: Import::Wxr { file, edition } } => {
                 import_wxr(config, &file, edition.as_deref()).await
@@ -177,11 +164,6 @@ impl Cli {
             Command::Schema => Ok(()),
         }
     }
-}
-
-fn generate_keys(config: &Config) -> anyhow::Result<()> {
-    let keys = keys::load_or_generate(&config.data_dir, &crate::domain::clock::SystemClock)?;
-    say(&format!("{}\n", keys.public_key()))
 }
 
 async fn run_migration(config: Config, step: Migrate) -> anyhow::Result<()> {

@@ -77,6 +77,8 @@ pub struct PushConfig {
     pub concurrency: u32,
     /// Requests a second to one push service, at most.
     pub per_second: u32,
+    /// Whether keys are prepared before the news breaks.
+    pub prepared_keys: bool,
     /// Certificates of authorities that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Hosts of push services besides the well-known ones.
@@ -167,6 +169,7 @@ impl Config {
                     .take("push.ttl_hours", hours(24), |v| number(v, 1, 24 * 28).map(hours)),
                 concurrency: settings.take("push.concurrency", 256, |v| number(v, 1, 10_000)),
                 per_second: settings.take("push.per_second", 20_000, |v| number(v, 1, 10_000_000)),
+                prepared_keys: settings.take("push.prepared_keys", true, switch),
                 ca_file: settings.take("push.ca_file", None, |v| path(v).map(Some)),
                 extra_hosts: settings.take("push.extra_hosts", Vec::new(), hosts),
                 breaking_alerts: settings.take("push.breaking_alerts", false, switch),

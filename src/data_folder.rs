@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 /// What marks a folder as Khabar's own.
-const OURS: [&str; 2] = ["vapid.json", "khabar.sqlite"];
+const OURS: [&str; 3] = ["master.key", "vapid.json", "khabar.sqlite"];
 /// Set on folders that everybody shares, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 

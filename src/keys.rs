@@ -1,27 +1,33 @@
-//! The VAPID key file: made once, readable by its owner alone.
+//! The master key file: made once, readable by its owner alone. It opens what is stored of readers
+//! and of the newsroom's VAPID keys.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::data_folder;
 use crate::domain::clock::Clock;
+use crate::domain::sealing::{KEY, SealingKey};
 use crate::push::vapid::VapidKeys;
 
 /// The file's name in the data folder.
-pub const FILE: &str = "vapid.json";
+pub const FILE: &str = "master.key";
+/// Where an older version kept its VAPID keys.
+pub const OLD_VAPID_FILE: &str = "vapid.json";
 
-/// The keys in the data folder; made if there are none yet.
+/// The master key in the data folder; made if there is none yet.
 ///
-/// Two processes that start at once end with the same keys: the file appears whole or not at all,
+/// Two processes that start at once end with the same key: the file appears whole or not at all,
 /// and who comes second reads what the first has written.
-pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<VapidKeys> {
+pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<SealingKey> {
     let path = data_dir.join(FILE);
-    if let Some(keys) = read(&path)? {
-        return Ok(keys);
+    if let Some(key) = read(&path)? {
+        return Ok(key);
     }
     data_folder::make(data_dir)?;
     let folder =
@@ -31,34 +37,49 @@ pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<Va
     if let Err(error) = folder.lock() {
         tracing::debug!(%error, "the data folder cannot be locked");
     }
-    if let Some(keys) = read(&path)? {
-        return Ok(keys);
+    if let Some(key) = read(&path)? {
+        return Ok(key);
     }
-    let keys = VapidKeys::generate(clock);
+    let bytes = clock.new_secret();
     let draft = data_dir.join(format!("{FILE}.{}", clock.new_id().simple()));
-    write_secret(&draft, &keys.to_json()?)
+    write_secret(&draft, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)))
         .with_context(|| format!("cannot write {}", draft.display()))?;
     fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
     // Without this the file's name could be lost with the power, and every subscription with it.
     folder.sync_all().with_context(|| format!("cannot save {}", data_dir.display()))?;
-    Ok(keys)
+    SealingKey::new(&bytes).context("a key of 32 bytes is none")
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<VapidKeys>> {
-    match fs::read_to_string(path) {
-        Ok(json) => parse(&json, path).map(Some),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
+/// The VAPID keys that an older version kept in the data folder.
+pub fn old_vapid_keys(data_dir: &Path) -> anyhow::Result<Option<VapidKeys>> {
+    read_vapid_keys(&data_dir.join(OLD_VAPID_FILE))
 }
 
-fn parse(json: &str, path: &Path) -> anyhow::Result<VapidKeys> {
-    match VapidKeys::from_json(json) {
-        Ok(keys) => Ok(keys),
-        Err(error) => bail!(
-            "{}: {error:#}. Restore the file from a backup: with other keys every reader has to subscribe again",
+/// The VAPID keys in a file; `None` when there is no such file.
+pub fn read_vapid_keys(path: &Path) -> anyhow::Result<Option<VapidKeys>> {
+    let Some(json) = text(path)? else { return Ok(None) };
+    let keys = VapidKeys::from_json(&json);
+    keys.map(Some).with_context(|| format!("{}: restore it from a backup", path.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<SealingKey>> {
+    let Some(text) = text(path)? else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok();
+    let key = bytes.and_then(|bytes| SealingKey::new(&<[u8; KEY]>::try_from(bytes).ok()?));
+    if key.is_none() {
+        bail!(
+            "{} is damaged. Restore it from a backup: with another key every reader has to subscribe again",
             path.display()
-        ),
+        );
+    }
+    Ok(key)
+}
+
+fn text(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow!(error).context(format!("cannot read {}", path.display()))),
     }
 }
 
@@ -74,23 +95,27 @@ mod tests {
     use crate::domain::clock::SystemClock;
     use std::os::unix::fs::PermissionsExt;
 
+    /// What only the same key opens.
+    fn seal(key: &SealingKey) -> Vec<u8> {
+        key.seal([0; 12], b"test", b"secret").unwrap()
+    }
+
     #[test]
-    fn keys_are_made_once_and_kept_secret() {
+    fn the_key_is_made_once_and_kept_secret() {
         let folder = tempfile::tempdir().unwrap();
         let first = load_or_generate(folder.path(), &SystemClock).unwrap();
         let again = load_or_generate(folder.path(), &SystemClock).unwrap();
-        assert_eq!(first.public_key(), again.public_key());
+        assert_eq!(seal(&first), seal(&again));
         let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
     }
 
     #[test]
-    fn processes_that_start_at_once_share_one_pair() {
+    fn processes_that_start_at_once_share_one_key() {
         let folder = tempfile::tempdir().unwrap();
-        let keys: Vec<String> = std::thread::scope(|scope| {
-            let start =
-                || load_or_generate(folder.path(), &SystemClock).unwrap().public_key().to_owned();
+        let keys: Vec<Vec<u8>> = std::thread::scope(|scope| {
+            let start = || seal(&load_or_generate(folder.path(), &SystemClock).unwrap());
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -100,8 +125,22 @@ mod tests {
     #[test]
     fn a_damaged_file_stops_the_start() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(FILE), "{").unwrap();
-        let error = load_or_generate(folder.path(), &SystemClock).unwrap_err().to_string();
-        assert!(error.contains("vapid.json") && error.contains("backup"), "{error}");
+        for damaged in ["", "{", "AAAA"] {
+            fs::write(folder.path().join(FILE), damaged).unwrap();
+            let error = load_or_generate(folder.path(), &SystemClock).unwrap_err().to_string();
+            assert!(error.contains("master.key") && error.contains("backup"), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_of_npm_web_push_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        assert!(read_vapid_keys(&path).unwrap().is_none());
+        let ours = VapidKeys::generate(&SystemClock);
+        let theirs = ours.to_json().unwrap();
+        let theirs = theirs.replace("public_key", "publicKey").replace("private_key", "privateKey");
+        fs::write(&path, theirs).unwrap();
+        assert_eq!(read_vapid_keys(&path).unwrap().unwrap().public_key(), ours.public_key());
     }
 }

@@ -10,6 +10,7 @@ mod m20261124_000003_conversation;
 mod m20261124_000004_outbox;
 mod m20261124_000005_alerts;
 mod m20261124_000007_audience;
+mod m20261125_000008_sealed;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_outbox::Migration),
             Box::new(m20261124_000005_alerts::Migration),
             Box::new(m20261124_000007_audience::Migration),
+            Box::new(m20261125_000008_sealed::Migration),
         ]
     }
 }

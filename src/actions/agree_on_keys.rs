@@ -1,53 +1,110 @@
-//! Makes every machine of a newsroom sign alerts with the same keys.
+//! Makes the keys that a newsroom needs once, and sees to it that every machine has them.
+
+use anyhow::anyhow;
 
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
 use crate::keys;
-use crate::storage;
+use crate::push::vapid::VapidKeys;
+use crate::storage::{self, Change};
 
-/// The setting that holds the public key which readers have subscribed with.
-const PUBLIC_KEY: &str = "vapid_public_key";
+/// The setting in which an older version kept the public key that readers subscribed with.
+const OLD_PUBLIC_KEY: &str = "vapid_public_key";
+/// Subscriptions of an older version that are sealed in one transaction.
+const PAGE: u64 = 1_000;
 
 /// Why this machine may not take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// Its keys are not the newsroom's.
+    /// Its master key is not the newsroom's.
     OtherKeys,
 }
 
-/// Remembers the keys of the first machine that starts, and refuses every other pair: alerts that
-/// are signed with it would be turned away by the push services.
+/// Makes the keys at the first start, and refuses a machine whose master key is another: it could
+/// neither read where readers are reached nor sign alerts.
 pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     let connection = app.db.connection();
-    let mine = app.vapid.public_key();
-    let known = match storage::setting::get(connection, PUBLIC_KEY).await? {
-        Some(known) => known,
-        None => app.alone(first(app)).await?,
-    };
-    if known == mine {
+    if app.vault.is_opened(connection).await?.is_none() {
+        app.alone(first_keys(app)).await?;
+    }
+    if app.vault.is_opened(connection).await? == Some(false) {
+        return Err(refused(format!(
+            "{} does not open what this newsroom has stored; copy the file {} from the data folder of the machine \
+             that was started first. If it is lost for good: khabar keys adopt",
+            app.config.data_dir.join(keys::FILE).display(),
+            keys::FILE,
+        )));
+    }
+    if storage::unsealed::any(connection).await? {
+        app.alone(seal_all(app)).await?;
+    }
+    Ok(())
+}
+
+/// Makes this machine's master key the newsroom's, when the one before is lost for good. Readers
+/// who subscribed before hear nothing until they visit again. False when it was so already.
+pub async fn adopt_keys(app: &App) -> Result<bool, Failure<Code>> {
+    if app.vault.is_opened(app.db.connection()).await? == Some(true) {
+        return Ok(false);
+    }
+    let change = app.begin().await?;
+    let pair = VapidKeys::generate(&*app.clock);
+    app.vault.add_key(change.transaction(), app.now()).await?;
+    add_pair(app, &change, &pair).await?;
+    change.commit().await?;
+    Ok(true)
+}
+
+/// Makes another key pair the one that browsers subscribe with. Readers who subscribed with the one
+/// before go on hearing alerts, which it goes on signing.
+pub async fn add_vapid_keys(app: &App, pair: &VapidKeys) -> Result<(), Failure<Code>> {
+    let change = app.begin().await?;
+    add_pair(app, &change, pair).await?;
+    Ok(change.commit().await?)
+}
+
+/// The first data key and the first VAPID pair: that of an older version, where there was one.
+async fn first_keys(app: &App) -> Result<(), anyhow::Error> {
+    let change = app.begin().await?;
+    let tx = change.transaction();
+    if app.vault.is_opened(tx).await?.is_some() {
         return Ok(());
     }
-    let message = format!(
-        "{} holds other keys than those that readers of this newsroom subscribed with; copy the file {} from the \
-         data folder of the machine that was started first. If it is lost for good: khabar keys adopt",
-        app.config.data_dir.join(keys::FILE).display(),
-        keys::FILE,
-    );
-    Err(Rejection::at("", Code::OtherKeys, message).into())
-}
-
-/// Makes this machine's keys the newsroom's. Readers who subscribed with other keys hear nothing
-/// until they visit again.
-pub async fn adopt_keys(app: &App) -> Result<(), sea_orm::DbErr> {
-    storage::setting::set(app.db.connection(), PUBLIC_KEY, app.vapid.public_key()).await
-}
-
-/// The newsroom's public key, which is this machine's if there was none.
-async fn first(app: &App) -> Result<String, sea_orm::DbErr> {
-    let connection = app.db.connection();
-    if let Some(known) = storage::setting::get(connection, PUBLIC_KEY).await? {
-        return Ok(known);
+    let old = keys::old_vapid_keys(&app.config.data_dir)?;
+    let known = storage::setting::get(tx, OLD_PUBLIC_KEY).await?;
+    if known.as_deref().is_some_and(|known| old.as_ref().map(VapidKeys::public_key) != Some(known)) {
+        return Err(anyhow!(
+            "{} does not hold the keys that readers of this newsroom subscribed with; copy the file {} from the data \
+             folder of the machine that was started first",
+            app.config.data_dir.join(keys::OLD_VAPID_FILE).display(),
+            keys::OLD_VAPID_FILE,
+        ));
     }
-    adopt_keys(app).await?;
-    Ok(app.vapid.public_key().to_owned())
+    app.vault.add_key(tx, app.now()).await?;
+    let pair = old.unwrap_or_else(|| VapidKeys::generate(&*app.clock));
+    let id = add_pair(app, &change, &pair).await?;
+    storage::unsealed::adopt_vapid_key(tx, id).await?;
+    Ok(change.commit().await?)
+}
+
+async fn add_pair(app: &App, change: &Change, pair: &VapidKeys) -> anyhow::Result<i32> {
+    let named = (pair.public_key(), &*pair.to_json()?);
+    Ok(storage::vapid_key::insert(change.transaction(), &app.vault, named, app.now()).await?)
+}
+
+/// Seals what an older version left in plain, page by page: a start that is cut short goes on later.
+async fn seal_all(app: &App) -> Result<(), sea_orm::DbErr> {
+    tracing::info!("sealing where readers are reached, which an older version kept in plain");
+    loop {
+        let change = app.begin().await?;
+        let more = storage::unsealed::seal_page(change.transaction(), &app.vault, PAGE).await?;
+        change.commit().await?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+fn refused(message: String) -> Failure<Code> {
+    Rejection::at("", Code::OtherKeys, message).into()
 }

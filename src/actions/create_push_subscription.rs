@@ -12,7 +12,8 @@ use crate::domain::push_subscription::{
 };
 use crate::domain::token::{self, Token};
 use crate::storage;
-use crate::storage::push_subscription::{Browser, Stored};
+use crate::storage::browser::Browser;
+use crate::storage::push_subscription::Stored;
 
 /// What the browser hands over, and what the reader chose.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct BrowserInput {
     pub p256dh: String,
     /// The authentication secret, base64url.
     pub auth: String,
+    /// The newsroom's public key that the browser subscribed with; the present one when absent.
+    pub application_server_key: Option<String>,
 }
 
 /// Why a subscription was not kept.
@@ -51,6 +54,8 @@ pub enum Code {
     CategoryNotFound,
     /// There is no such tag.
     TagNotFound,
+    /// The browser subscribed with a key that is not the newsroom's.
+    KeyNotFound,
 }
 takes_field_codes!(Code);
 
@@ -58,6 +63,16 @@ impl ChoiceCodes for Code {
     const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
     const CATEGORY_NOT_FOUND: Self = Self::CategoryNotFound;
     const TAG_NOT_FOUND: Self = Self::TagNotFound;
+}
+
+impl BrowserCodes for Code {
+    const KEY_NOT_FOUND: Self = Self::KeyNotFound;
+}
+
+/// Codes for what may be wrong with a browser, beyond its fields.
+pub(super) trait BrowserCodes: From<FieldCode> {
+    /// The browser subscribed with a key that is not the newsroom's.
+    const KEY_NOT_FOUND: Self;
 }
 
 /// Keeps a push subscription and answers the token that alone can change or delete it. A token that
@@ -68,7 +83,7 @@ impl ChoiceCodes for Code {
 /// that looks the same, and a token that opens nothing: so an endpoint can neither be taken over
 /// nor probed for.
 pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, Failure<Code>> {
-    let browser = input.browser.parse(app)?;
+    let browser = input.browser.parse(app).await?;
     let change = app.begin().await?;
     let tx = change.transaction();
     let nothing = (Topics::default(), Manners::default());
@@ -78,16 +93,16 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     let (hash, now) = (token.hash(), app.now());
     // Another tab may add the same endpoint between the look and the insert; then look again.
     loop {
-        let known = storage::push_subscription::lock_by_endpoint(tx, &browser.endpoint).await?;
+        let known = storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
         let Some(known) = known else {
             let choice = (&topics, &manners);
-            if storage::push_subscription::insert(tx, &browser, choice, hash, now).await? {
+            if storage::push_subscription::insert(tx, &app.vault, &browser, choice, (hash, now)).await? {
                 break;
             }
             continue;
         };
         if known.is_of(&browser.keys) || known.is_opened_by(presented) {
-            storage::push_subscription::move_to(tx, &known, &browser, now).await?;
+            storage::push_subscription::move_to(tx, &app.vault, &known, &browser, now).await?;
             storage::push_subscription::choose(tx, known.id, &topics, &manners, now).await?;
             if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
                 // It stays good: another tab may hold it, and this answer may get lost.
@@ -105,7 +120,9 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
 impl Stored {
     /// Whether it is of the browser with these keys.
     pub(super) fn is_of(&self, keys: &PushKeys) -> bool {
-        (self.keys.auth.ct_eq(&keys.auth) & self.keys.p256dh.ct_eq(&keys.p256dh)).into()
+        self.keys.as_ref().is_some_and(|own| {
+            (own.auth.ct_eq(&keys.auth) & own.p256dh.ct_eq(&keys.p256dh)).into()
+        })
     }
 
     /// Whether the token with this hash is its own.
@@ -116,7 +133,7 @@ impl Stored {
 
 impl BrowserInput {
     /// The browser's address and keys, checked. Finds every fault.
-    pub(super) fn parse<C: From<FieldCode>>(&self, app: &App) -> Result<Browser, Failure<C>> {
+    pub(super) async fn parse<C: BrowserCodes>(&self, app: &App) -> Result<Browser, Failure<C>> {
         let rules = EndpointRules {
             extra_hosts: app.config.push.extra_hosts.clone(),
             allow_loopback: app.config.push.allow_loopback,
@@ -127,13 +144,29 @@ impl BrowserInput {
         let endpoint = faults.take(endpoint);
         let p256dh = faults.take(parse_p256dh(&self.p256dh).map_err(fault("keys.p256dh")));
         let auth = faults.take(parse_auth(&self.auth).map_err(fault("keys.auth")));
+        let vapid_key_id = faults.take(self.vapid_key_id(app).await?);
         faults.check()?;
-        match (endpoint, p256dh, auth) {
-            (Some(endpoint), Some(p256dh), Some(auth)) => {
+        match (endpoint, p256dh, auth, vapid_key_id) {
+            (Some(endpoint), Some(p256dh), Some(auth), Some(vapid_key_id)) => {
                 let service = endpoint.group(&rules);
-                Ok(Browser { endpoint, service, keys: PushKeys { p256dh, auth } })
+                let keys = PushKeys { p256dh, auth };
+                Ok(Browser { endpoint, service, keys, vapid_key_id })
             }
             _ => Err(anyhow::anyhow!("a field is missing though no fault was found").into()),
         }
+    }
+
+    /// Which of the newsroom's keys the browser subscribed with.
+    async fn vapid_key_id<C: BrowserCodes>(
+        &self,
+        app: &App,
+    ) -> Result<Result<i32, Rejection<C>>, Failure<C>> {
+        let connection = app.db.connection();
+        let known = match &self.application_server_key {
+            Some(key) => storage::vapid_key::id_of(connection, key.trim_end_matches('=')).await?,
+            None => storage::vapid_key::newest(connection).await?.map(|(id, _)| id),
+        };
+        let message = "is not the newsroom's: unsubscribe in the browser, and subscribe again with webPushKey";
+        Ok(known.ok_or_else(|| Rejection::at("applicationServerKey", C::KEY_NOT_FOUND, message)))
     }
 }

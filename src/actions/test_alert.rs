@@ -55,7 +55,7 @@ pub async fn test_alert(
         );
     };
     let hash = token::hash(presented);
-    let Some(browser) = storage::push_subscription::by_token(tx, hash).await? else {
+    let Some(browser) = storage::push_subscription::by_token(tx, &app.vault, hash).await? else {
         let message = "opens no subscription; opt in with this browser first";
         return Err(Rejection::at("token", Code::TokenNotFound, message).into());
     };

@@ -1,7 +1,7 @@
 //! A reader chooses anew, or the browser got another address.
 
 use super::choose_topics::{Choice, ChoiceCodes};
-use super::create_push_subscription::BrowserInput;
+use super::create_push_subscription::{BrowserCodes, BrowserInput};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
@@ -35,6 +35,8 @@ pub enum Code {
     TagNotFound,
     /// The token opens nothing.
     TokenNotFound,
+    /// The browser subscribed with a key that is not the newsroom's.
+    KeyNotFound,
 }
 takes_field_codes!(Code);
 
@@ -42,6 +44,10 @@ impl ChoiceCodes for Code {
     const EDITION_NOT_FOUND: Self = Self::EditionNotFound;
     const CATEGORY_NOT_FOUND: Self = Self::CategoryNotFound;
     const TAG_NOT_FOUND: Self = Self::TagNotFound;
+}
+
+impl BrowserCodes for Code {
+    const KEY_NOT_FOUND: Self = Self::KeyNotFound;
 }
 
 /// Changes the subscription of a token and answers what it holds now.
@@ -52,11 +58,14 @@ pub async fn update_push_subscription(
     presented: &str,
     input: Input,
 ) -> Result<Stored, Failure<Code>> {
-    let browser = input.browser.map(|browser| browser.parse::<Code>(app)).transpose()?;
+    let browser = match input.browser {
+        Some(browser) => Some(browser.parse::<Code>(app).await?),
+        None => None,
+    };
     let change = app.begin().await?;
     let tx = change.transaction();
     let hash = token::hash(presented);
-    let Some(known) = storage::push_subscription::lock_by_token(tx, hash).await? else {
+    let Some(known) = storage::push_subscription::lock_by_token(tx, &app.vault, hash).await? else {
         let message = "opens no subscription; opt in again by pushSubscriptionCreate";
         return Err(Rejection::at("token", Code::TokenNotFound, message).into());
     };
@@ -64,15 +73,15 @@ pub async fn update_push_subscription(
     let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
     storage::push_subscription::choose(tx, known.id, &topics, &manners, app.now()).await?;
     if let Some(browser) = browser {
-        let there = storage::push_subscription::lock_by_endpoint(tx, &browser.endpoint).await?;
+        let there = storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
         match there.filter(|there| there.id != known.id) {
             // The browser opted in at its new address before it said where it came from.
             Some(there) if there.is_of(&browser.keys) => {
                 storage::push_subscription::delete(tx, &[there.id]).await?;
-                storage::push_subscription::move_to(tx, &known, &browser, app.now()).await?;
+                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now()).await?;
             }
             Some(_) => {}
-            None => storage::push_subscription::move_to(tx, &known, &browser, app.now()).await?,
+            None => storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now()).await?,
         }
     }
     change.commit().await?;

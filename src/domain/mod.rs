@@ -19,6 +19,7 @@ pub mod opt_out;
 pub mod page;
 pub mod push_subscription;
 pub mod quiet_hours;
+pub mod sealing;
 pub mod slug;
 pub mod text;
 pub mod token;

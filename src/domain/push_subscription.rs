@@ -212,6 +212,8 @@ pub struct Recipient {
     pub service_id: i32,
     /// The edition that the reader chose.
     pub edition_id: Uuid,
+    /// Which VAPID key the browser subscribed with.
+    pub vapid_key_id: i32,
     /// Where it is sent.
     pub endpoint: Endpoint,
     /// For whose eyes.

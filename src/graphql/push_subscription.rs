@@ -116,9 +116,11 @@ pub struct PushSubscriptionQuery;
 #[Object]
 impl PushSubscriptionQuery {
     /// The newsroom's public VAPID key, 65 bytes in base64url: the `applicationServerKey` of
-    /// `PushManager.subscribe()` (RFC 8292).
+    /// `PushManager.subscribe()` (RFC 8292). It changes rarely: a browser whose subscription has
+    /// another one in its `options` goes on hearing alerts, and should subscribe anew.
     async fn web_push_key(&self, ctx: &Context<'_>) -> Result<String, Error> {
-        Ok(ctx.app()?.vapid.public_key().to_owned())
+        let newest = storage::vapid_key::newest(ctx.app()?.db.connection()).await?;
+        newest.map(|(_, key)| key).ok_or_else(|| vanished("VAPID key"))
     }
 
     /// What a token holds; null when it opens nothing.
@@ -128,8 +130,10 @@ impl PushSubscriptionQuery {
         #[graphql(desc = "The token that pushSubscriptionCreate gave.")] token: String,
     ) -> Result<Option<PushSubscription>, Error> {
         ctx.limit(Limited::PushSubscription)?;
-        let connection = ctx.app()?.db.connection();
-        let held = storage::push_subscription::by_token(connection, token::hash(&token)).await?;
+        let app = ctx.app()?;
+        let hash = token::hash(&token);
+        let held = storage::push_subscription::by_token(app.db.connection(), &app.vault, hash);
+        let held = held.await?;
         Ok(held.map(PushSubscription))
     }
 }

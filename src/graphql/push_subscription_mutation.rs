@@ -30,6 +30,9 @@ pub struct PushSubscriptionCreateInput {
     endpoint: String,
     /// The browser's keys.
     keys: PushSubscriptionKeysInput,
+    /// `PushSubscription.options.applicationServerKey`, base64url: the webPushKey that the browser
+    /// subscribed with. The present one when absent.
+    application_server_key: Option<String>,
     /// The locale of the edition whose stories are alerted.
     locale: String,
     /// These categories and what is below them, at most 100. Without categories and tags, all.
@@ -64,7 +67,8 @@ impl From<PushSubscriptionCreateInput> for create_push_subscription::Input {
             max_per_day: Some(input.max_per_day),
             breaking_always: Some(input.breaking_always),
         };
-        Self { browser: browser(input.endpoint, input.keys), choice, token: input.token }
+        let keys = (input.keys, input.application_server_key);
+        Self { browser: browser(input.endpoint, keys), choice, token: input.token }
     }
 }
 
@@ -75,6 +79,9 @@ pub struct PushSubscriptionBrowserInput {
     endpoint: String,
     /// The browser's keys.
     keys: PushSubscriptionKeysInput,
+    /// `PushSubscription.options.applicationServerKey`, base64url: the webPushKey that the browser
+    /// subscribed with. The present one when absent.
+    application_server_key: Option<String>,
 }
 
 /// What is to change; what is absent stays as it was.
@@ -109,12 +116,17 @@ impl From<PushSubscriptionUpdateInput> for update_push_subscription::Input {
             max_per_day: patch(input.max_per_day),
             breaking_always: input.breaking_always,
         };
-        Self { browser: input.browser.map(|new| browser(new.endpoint, new.keys)), choice }
+        let browser =
+            input.browser.map(|new| browser(new.endpoint, (new.keys, new.application_server_key)));
+        Self { browser, choice }
     }
 }
 
-fn browser(endpoint: String, keys: PushSubscriptionKeysInput) -> BrowserInput {
-    BrowserInput { endpoint, p256dh: keys.p256dh, auth: keys.auth }
+fn browser(
+    endpoint: String,
+    (keys, application_server_key): (PushSubscriptionKeysInput, Option<String>),
+) -> BrowserInput {
+    BrowserInput { endpoint, p256dh: keys.p256dh, auth: keys.auth, application_server_key }
 }
 
 fn canonical(locale: String) -> String {
@@ -140,6 +152,9 @@ user_errors!(
         CategoryNotFound,
         /// There is no such tag.
         TagNotFound,
+        /// The browser subscribed with a key that is not the newsroom's: unsubscribe there, and
+        /// subscribe again with webPushKey.
+        KeyNotFound,
     }
 );
 
@@ -170,6 +185,9 @@ user_errors!(
         TagNotFound,
         /// The token opens nothing: the reader opted out, or the browser dropped the subscription.
         TokenNotFound,
+        /// The browser subscribed with a key that is not the newsroom's: unsubscribe there, and
+        /// subscribe again with webPushKey.
+        KeyNotFound,
     }
 );
 

@@ -12,7 +12,8 @@ use anyhow::Context;
 use super::Work;
 use super::lease::Held;
 use super::select::{Selected, Selection};
-use super::send::{Messages, send_all};
+use super::prepare_keys::Stock;
+use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::domain::alert::Alert;
 use crate::domain::clock::Timestamp;
@@ -32,6 +33,7 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
     let alert = alert.context("a shard without its alert")?;
     let selection = Selection::of(app, &alert).await?;
     let messages = Messages::of(app, &alert).await?;
+    let mut stock = Stock::of(work, &alert, &shard).await?;
     let mut page = selection.page(app, &shard, PAGE).await?;
     loop {
         if work.shutdown.is_cancelled() {
@@ -45,7 +47,7 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
             expire(work, &alert, &selection, &shard).await?;
             return Ok(None);
         }
-        let now = std::mem::take(&mut page.now);
+        let now = letters(work, std::mem::take(&mut page.now), &mut stock);
         let behind = Shard { cursor: page.end, ..shard };
         let (sent, ahead) = tokio::join!(
             send_all(work, &messages, now, Held::Shard(shard)),

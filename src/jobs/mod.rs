@@ -3,6 +3,7 @@
 mod deliver;
 mod lease;
 mod plan_alert;
+mod prepare_keys;
 mod purge;
 mod retry_sends;
 mod select;
@@ -14,6 +15,7 @@ pub mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -28,6 +30,8 @@ struct Work {
     leases: lease::LeaseClock,
     traffic: traffic::Traffic,
     opt_out: OptOutKey,
+    /// Told when prepared keys were used up.
+    keys_used: Arc<Notify>,
     shutdown: CancellationToken,
 }
 

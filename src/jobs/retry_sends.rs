@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::Work;
 use super::lease::Held;
 use super::select::Selection;
-use super::send::{Messages, send_all};
+use super::prepare_keys::Stock;
+use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::app::App;
 use crate::domain::alert::Alert;
@@ -26,7 +27,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let before: HashMap<i64, Retry> =
         batch.retries.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
     let ids: Vec<i64> = before.keys().copied().collect();
-    let page = storage::audience::by_ids(app.db.connection(), &ids).await?;
+    let page = storage::audience::by_ids(app.db.connection(), &app.vault, &ids).await?;
     let mut ledger = Ledger { failed: i64::try_from(page.unreadable.len())?, ..Ledger::default() };
     let expired = app.now() >= alert.expires_at;
     let selection = Selection::of(app, &alert).await?;
@@ -48,7 +49,8 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     }
     let messages = Messages::of(app, &alert).await?;
     let held = Held::Retries(batch.clone());
-    let Some(sent) = send_all(work, &messages, now, held).await? else { return Ok(None) };
+    let letters = letters(work, now, &mut Stock::default());
+    let Some(sent) = send_all(work, &messages, letters, held).await? else { return Ok(None) };
     ledger.tried.extend(sent.tried.into_iter().map(|(recipient, outcome)| Tried {
         attempts: before.get(&recipient.id).map_or(1, |retry| retry.attempts + 1),
         recipient,

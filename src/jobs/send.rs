@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use super::Work;
 use super::lease::Held;
+use super::prepare_keys::Stock;
 use crate::app::App;
 use crate::domain::alert::Alert;
 use crate::domain::alert_message::{Form, MAX_PAYLOAD, SHORT_PAYLOAD};
 use crate::domain::push_subscription::Recipient;
+use crate::push::vapid::VapidKeys;
 use crate::push::{Letter, Message, Sent};
 use crate::storage;
 
@@ -41,20 +43,29 @@ impl Messages {
     }
 }
 
+/// A letter to each, sealed by a prepared key where there is one.
+pub(super) fn letters(work: &Work, to: Vec<Recipient>, stock: &mut Stock) -> Vec<Letter> {
+    let letter = |to: Recipient| Letter {
+        opt_out_token: work.opt_out.token(to.id, to.generation),
+        prepared: stock.take(&to),
+        to,
+    };
+    to.into_iter().map(letter).collect()
+}
+
 /// Sends to everybody; `None` when the work was lost to somebody else meanwhile, or called back.
 ///
 /// On a shutdown no further message is begun, and those on their way are waited for.
 pub(super) async fn send_all(
     work: &Work,
     messages: &Messages,
-    recipients: Vec<Recipient>,
+    letters: Vec<Letter>,
     held: Held,
 ) -> anyhow::Result<Option<Sent>> {
     let mut by_edition: HashMap<Uuid, Vec<Letter>> = HashMap::new();
-    for to in recipients {
-        let opt_out_token = work.opt_out.token(to.id, to.generation);
-        let letters = by_edition.entry(to.edition_id).or_default();
-        letters.push(Letter { to, opt_out_token, prepared: None });
+    for letter in letters {
+        learn_key(work, letter.to.vapid_key_id).await;
+        by_edition.entry(letter.to.edition_id).or_default().push(letter);
     }
     let (_heartbeat, lost) = held.keep(work.leases.clone());
     let sending = async {
@@ -74,4 +85,20 @@ pub(super) async fn send_all(
         () = lost.cancelled() => None,
         sent = sending => Some(sent?),
     })
+}
+
+/// Hands the sender the VAPID key pair that a reader subscribed with, unless it has it. Without it
+/// those readers' messages fail, and are tried again as long as they are news.
+async fn learn_key(work: &Work, id: i32) {
+    if work.sender.has_key(id) {
+        return;
+    }
+    let opened = storage::vapid_key::open(work.app.db.connection(), &work.app.vault, id).await;
+    let pair = opened.map_err(anyhow::Error::from).and_then(|pair| {
+        VapidKeys::from_json(&pair.context("readers subscribed with a key pair that is gone")?)
+    });
+    match pair {
+        Ok(pair) => work.sender.add_key(id, pair),
+        Err(error) => tracing::error!(id, error = format!("{error:#}"), "a VAPID key cannot be read"),
+    }
 }

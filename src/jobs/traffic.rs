@@ -38,6 +38,11 @@ impl Traffic {
         self.services().iter().filter_map(closed).collect()
     }
 
+    /// Whether anything is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.services().values().any(|service| service.busy > 0)
+    }
+
     /// Takes a lane.
     pub(super) fn enter(&self, service_id: i32) -> Lane {
         self.services().entry(service_id).or_default().busy += 1;

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::lease::LeaseClock;
 use super::traffic::{Lane, Traffic};
-use super::{Unfinished, Work, deliver, plan_alert, purge, retry_sends};
+use super::{Unfinished, Work, deliver, plan_alert, prepare_keys, purge, retry_sends};
 use crate::app::App;
 use crate::domain::job::Job;
 use crate::push::Sender;
@@ -55,12 +55,13 @@ fn outcome(done: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
 impl Worker {
     /// A worker that sends with the application's keys, until the shutdown.
     pub async fn new(app: App, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let sender = Sender::new((*app.vapid).clone(), &app.config.push, app.clock.clone())?;
+        let sender = Sender::new(&app.config.push, app.clock.clone())?;
         let work = Work {
             leases: LeaseClock::new(app.clone()),
             traffic: Traffic::default(),
             opt_out: app.opt_out_key().await?,
             sender: Arc::new(sender),
+            keys_used: Arc::default(),
             app,
             shutdown,
         };
@@ -80,6 +81,7 @@ impl Worker {
         let beside = TaskTracker::new();
         beside.spawn(self.work.leases.clone().keep_comparing(self.work.shutdown.clone()));
         beside.spawn(self.clone().purge_now_and_then());
+        beside.spawn(prepare_keys::keep_preparing(self.work.clone()));
         beside.close();
         self.work_until_shutdown().await;
         beside.wait().await;

@@ -9,4 +9,5 @@ pub mod vapid;
 
 pub use gate::Resting;
 pub use outcome::Outcome;
+pub use seal::Prepared;
 pub use sender::{Letter, Message, Sender, Sent};

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -82,7 +82,8 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Sender {
     transport: Transport,
-    signer: Signer,
+    subject: String,
+    signers: RwLock<HashMap<i32, Arc<Signer>>>,
     clock: Arc<dyn Clock>,
     cores: Arc<Semaphore>,
     at_once: u32,
@@ -102,22 +103,34 @@ enum Fate {
 }
 
 impl Sender {
-    /// A sender with these keys.
-    pub fn new(
-        keys: VapidKeys,
-        config: &PushConfig,
-        clock: Arc<dyn Clock>,
-    ) -> anyhow::Result<Self> {
+    /// A sender that has no keys yet.
+    pub fn new(config: &PushConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
             transport: Transport::new(config.allow_loopback, config.ca_file.as_deref())?,
-            signer: Signer::new(keys, config.subject.clone()),
+            subject: config.subject.clone(),
+            signers: RwLock::default(),
             clock,
             cores: Arc::new(Semaphore::new(cores)),
             at_once: config.concurrency,
             per_second: NonZeroU32::new(config.per_second).context("push.per_second is 0")?,
             gates: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// Whether it has the VAPID key pair with an id.
+    pub fn has_key(&self, id: i32) -> bool {
+        self.signer(id).is_some()
+    }
+
+    /// Signs with a VAPID key pair what goes to browsers that subscribed with it.
+    pub fn add_key(&self, id: i32, keys: VapidKeys) {
+        let signer = Arc::new(Signer::new(keys, self.subject.clone()));
+        self.signers.write().unwrap_or_else(PoisonError::into_inner).insert(id, signer);
+    }
+
+    fn signer(&self, id: i32) -> Option<Arc<Signer>> {
+        self.signers.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// Sends a message to many, each at the pace of its own service. Once `stop` is cancelled no
@@ -220,7 +233,10 @@ impl Sender {
         place: u32,
     ) -> Outcome {
         let now = self.clock.now();
-        let authorization = match self.signer.authorization(&to.endpoint.origin(), now) {
+        let Some(signer) = self.signer(to.vapid_key_id) else {
+            return Outcome::Failed(None);
+        };
+        let authorization = match signer.authorization(&to.endpoint.origin(), now) {
             Ok(authorization) => authorization,
             Err(error) => {
                 tracing::error!(%error, "no VAPID token can be made; check the keys in the data folder");

@@ -25,8 +25,10 @@ const REMEMBERED: usize = 1_000;
 #[derive(Clone, Serialize, Deserialize)]
 pub struct VapidKeys {
     /// The private scalar of P-256, base64url.
+    #[serde(alias = "privateKey")]
     private_key: String,
     /// The uncompressed public point, base64url.
+    #[serde(alias = "publicKey")]
     public_key: String,
 }
 
@@ -41,7 +43,7 @@ impl VapidKeys {
         }
     }
 
-    /// A key pair from its JSON; fails when the two keys do not belong together.
+    /// A key pair from its JSON, ours or that of npm's `web-push generate-vapid-keys`; fails when the two keys do not belong together.
     pub fn from_json(json: &str) -> anyhow::Result<Self> {
         let keys: Self = serde_json::from_str(json)
             .context("the VAPID keys are not the JSON they were saved as")?;

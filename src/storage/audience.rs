@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
 use super::entities::{push_subscription_category, push_subscription_tag};
-use super::push_subscription::{manners, recipient, topics};
+use super::Vault;
+use super::browser::recipient;
+use super::push_subscription::{manners, topics};
 use crate::domain::audience::{Reader, Subject};
 use crate::domain::push_subscription::Recipient;
 
@@ -51,6 +53,7 @@ pub struct Page {
 /// A page of an audience: ids after one and up to another, in order.
 pub async fn page(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     part: Part<'_>,
     (after, last): (i64, i64),
     limit: u64,
@@ -65,14 +68,18 @@ pub async fn page(
     let rows = find.all(connection).await?;
     let is_last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < limit;
     let end = rows.last().filter(|_| !is_last).map_or(last, |row| row.id);
-    let page = candidates(connection, rows, part.capped).await?;
+    let page = candidates(connection, vault, rows, part.capped).await?;
     Ok(Page { end, ..page })
 }
 
 /// The subscriptions with these ids that are still there.
-pub async fn by_ids(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<Page, DbErr> {
+pub async fn by_ids(
+    connection: &impl ConnectionTrait,
+    vault: &Vault,
+    ids: &[i64],
+) -> Result<Page, DbErr> {
     let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).order_by_asc(COLUMN.id);
-    candidates(connection, find.all(connection).await?, false).await
+    candidates(connection, vault, find.all(connection).await?, false).await
 }
 
 /// How many subscriptions an alert concerns, or about how many.
@@ -178,6 +185,7 @@ fn concerned(subject: &Subject, (after, last): (i64, i64)) -> Select<Entity> {
 
 async fn candidates(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     rows: Vec<Model>,
     capped: bool,
 ) -> Result<Page, DbErr> {
@@ -190,10 +198,17 @@ async fn candidates(
         let (categories, tags) = chosen.remove(&id).unwrap_or_default();
         let topics = is_capped(&row).then(|| topics(&row, categories, tags));
         let reader = manners(&row).map(|manners| Reader { manners, topics, since: row.created_at });
-        match reader.and_then(|reader| Ok((recipient(row)?, reader))) {
+        let candidate = match reader {
+            Ok(reader) => recipient(connection, vault, row).await.map(|to| (to, reader)),
+            Err(error) => Err(error),
+        };
+        match candidate {
             Ok(candidate) => page.candidates.push(candidate),
             Err(error) => {
-                tracing::error!(id, %error, "a push subscription cannot be read");
+                // A line for each would drown the log when a key is lost.
+                if page.unreadable.is_empty() {
+                    tracing::error!(id, %error, "a push subscription cannot be read, nor perhaps others");
+                }
                 page.unreadable.push(id);
             }
         }

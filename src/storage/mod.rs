@@ -8,6 +8,7 @@ pub mod article;
 pub mod article_write;
 pub mod audience;
 pub mod author;
+pub mod browser;
 pub mod category;
 pub mod comment;
 pub mod db;
@@ -18,15 +19,20 @@ pub mod import_key;
 pub mod job;
 mod keyset;
 pub mod migrate;
+pub mod prepared_keys;
 pub mod push_service;
 pub mod push_subscription;
 pub mod session;
 pub mod setting;
 pub mod slug_redirect;
 pub mod tag;
+pub mod unsealed;
 pub mod user;
+pub mod vapid_key;
+pub mod vault;
 
 pub use db::{Change, Database};
+pub use vault::{Sealed, Vault};
 
 use sea_orm::DbErr;
 

@@ -12,22 +12,12 @@ use uuid::Uuid;
 use super::audience::chosen;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Column, Entity, Model};
 use super::entities::{push_subscription_category as category, push_subscription_tag as tag};
-use super::{push_service, unreadable};
+use super::browser::{Browser, opened, pack, place};
+use super::{Vault, push_service, unreadable};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
-use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient};
+use crate::domain::push_subscription::{Endpoint, PushKeys};
 use crate::domain::quiet_hours::QuietHours;
-
-/// What a browser handed over: where it is reached, and by which keys.
-#[derive(Debug, Clone)]
-pub struct Browser {
-    /// The address at its push service.
-    pub endpoint: Endpoint,
-    /// The push service's name: see [`Endpoint::group`].
-    pub service: String,
-    /// Its keys.
-    pub keys: PushKeys,
-}
 
 /// What is known of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +26,8 @@ pub struct Stored {
     pub id: i64,
     /// Which push service it belongs to.
     pub service_id: i32,
-    /// The browser's keys.
-    pub keys: PushKeys,
+    /// The browser's keys; `None` when they were sealed by a key that is lost.
+    pub keys: Option<PushKeys>,
     /// SHA-256 of the token that may change it.
     pub token_hash: Vec<u8>,
     /// What the reader wants to hear of.
@@ -51,44 +41,47 @@ pub struct Stored {
 /// The subscription of an endpoint, locked until the transaction ends.
 pub async fn lock_by_endpoint(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     endpoint: &Endpoint,
 ) -> Result<Option<Stored>, DbErr> {
     let find = Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec()));
-    stored(connection, find.lock_exclusive().one(connection).await?).await
+    stored(connection, vault, find.lock_exclusive().one(connection).await?).await
 }
 
 /// The subscription of a token.
 pub async fn by_token(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     token_hash: [u8; 32],
 ) -> Result<Option<Stored>, DbErr> {
     let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
-    stored(connection, find.one(connection).await?).await
+    stored(connection, vault, find.one(connection).await?).await
 }
 
 /// The subscription of a token, locked until the transaction ends.
 pub async fn lock_by_token(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     token_hash: [u8; 32],
 ) -> Result<Option<Stored>, DbErr> {
     let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
-    stored(connection, find.lock_exclusive().one(connection).await?).await
+    stored(connection, vault, find.lock_exclusive().one(connection).await?).await
 }
 
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
 pub async fn insert(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     browser: &Browser,
     (topics, manners): (&Topics, &Manners),
-    token_hash: [u8; 32],
-    now: Timestamp,
+    (token_hash, now): ([u8; 32], Timestamp),
 ) -> Result<bool, DbErr> {
     let row = ActiveModel {
         token_hash: Set(token_hash.to_vec()),
         generation: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
-        ..with_choice(with_browser(connection, browser).await?, topics, manners)?
+        ..with_choice(with_browser(connection, vault, browser).await?, topics, manners)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::EndpointHash]);
     let TryInsertResult::Inserted(inserted) = insert.exec(connection).await? else {
@@ -101,6 +94,7 @@ pub async fn insert(
 /// Puts a browser's address and keys in place of the old ones. New keys begin a new generation.
 pub async fn move_to(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     old: &Stored,
     browser: &Browser,
     now: Timestamp,
@@ -108,10 +102,10 @@ pub async fn move_to(
     let row = ActiveModel {
         id: Set(old.id),
         updated_at: Set(now),
-        ..with_browser(connection, browser).await?
+        ..with_browser(connection, vault, browser).await?
     };
     row.update(connection).await?;
-    if browser.keys != old.keys {
+    if old.keys.as_ref() != Some(&browser.keys) {
         Entity::update_many()
             .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
             .filter(COLUMN.id.eq(old.id))
@@ -237,14 +231,19 @@ pub async fn delete(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<()
 
 async fn with_browser(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     browser: &Browser,
 ) -> Result<ActiveModel, DbErr> {
+    let hash = browser.endpoint.hash();
+    let PushKeys { p256dh, auth } = &browser.keys;
+    let plain = pack(p256dh, auth, browser.endpoint.url().as_str());
+    let sealed = vault.seal(connection, &place(&hash), &plain).await?;
     Ok(ActiveModel {
         service_id: Set(push_service::id_of(connection, &browser.service).await?),
-        endpoint_hash: Set(browser.endpoint.hash().to_vec()),
-        endpoint: Set(browser.endpoint.url().to_string()),
-        p256dh: Set(browser.keys.p256dh.to_vec()),
-        auth: Set(browser.keys.auth.to_vec()),
+        endpoint_hash: Set(hash.to_vec()),
+        sealed: Set(Some(sealed.bytes)),
+        key_id: Set(sealed.key_id),
+        vapid_key_id: Set(browser.vapid_key_id),
         ..<ActiveModel as Default>::default()
     })
 }
@@ -267,9 +266,13 @@ fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<A
 
 async fn stored(
     connection: &impl ConnectionTrait,
+    vault: &Vault,
     row: Option<Model>,
 ) -> Result<Option<Stored>, DbErr> {
-    let Some(row) = row else { return Ok(None) };
+    let Some(mut row) = row else { return Ok(None) };
+    // Whoever has the token may put new keys in place of those that cannot be opened any more.
+    let keys = opened(connection, vault, &mut row).await.map(|(keys, _)| keys);
+    let keys = keys.inspect_err(|error| tracing::warn!(id = row.id, %error, "a push subscription cannot be opened"));
     let (categories, tags) =
         chosen(connection, &[row.id]).await?.remove(&row.id).unwrap_or_default();
     Ok(Some(Stored {
@@ -277,7 +280,7 @@ async fn stored(
         manners: manners(&row)?,
         id: row.id,
         service_id: row.service_id,
-        keys: keys(row.p256dh, row.auth)?,
+        keys: keys.ok(),
         token_hash: row.token_hash,
         created_at: row.created_at,
     }))
@@ -300,30 +303,5 @@ pub(super) fn manners(row: &Model) -> Result<Manners, DbErr> {
         quiet,
         max_per_day: row.max_per_day.and_then(|most| u16::try_from(most).ok()),
         breaking_always: row.breaking_always,
-    })
-}
-
-fn keys(p256dh: Vec<u8>, auth: Vec<u8>) -> Result<PushKeys, DbErr> {
-    match (p256dh.try_into(), auth.try_into()) {
-        (Ok(p256dh), Ok(auth)) => Ok(PushKeys { p256dh, auth }),
-        _ => Err(DbErr::Custom("the keys of a push subscription have the wrong length".to_owned())),
-    }
-}
-
-pub(super) fn recipient(row: Model) -> Result<Recipient, DbErr> {
-    // What is stored was checked by the rules of its day; the transport checks the address anyway.
-    let host =
-        url::Url::parse(&row.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let rules = EndpointRules { extra_hosts: host.into_iter().collect(), allow_loopback: true };
-    let endpoint = Endpoint::parse(&row.endpoint, &rules).map_err(|fault| {
-        DbErr::Custom(format!("the endpoint of push subscription {} {fault}", row.id))
-    })?;
-    Ok(Recipient {
-        id: row.id,
-        generation: row.generation,
-        service_id: row.service_id,
-        edition_id: row.edition_id,
-        endpoint,
-        keys: keys(row.p256dh, row.auth)?,
     })
 }

@@ -52,9 +52,9 @@ async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> V
         let keys = PushKeys { p256dh, auth };
         let service = endpoint.group(&rules);
         let choice = (&topics, &Manners::default());
-        let (tx, at) =
-            (change.transaction(), storage::push_subscription::Browser { endpoint, service, keys });
-        storage::push_subscription::insert(tx, &at, choice, secret, app.now()).await.unwrap();
+        let at = storage::browser::Browser { endpoint, service, keys, vapid_key_id: 1 };
+        let (tx, kept) = (change.transaction(), (secret, app.now()));
+        storage::push_subscription::insert(tx, &app.vault, &at, choice, kept).await.unwrap();
         browsers.push(browser);
     }
     change.commit().await.unwrap();
@@ -226,7 +226,8 @@ async fn a_worker_that_lost_its_shard_writes_nothing_down() {
     push.release();
     stale.await.unwrap().unwrap();
     assert_eq!(progress(&newsroom, &id).await, "DONE 3/0/0");
-    let left = storage::audience::by_ids(newsroom.test.app.db.connection(), &[1, 2, 3]);
+    let app = &newsroom.test.app;
+    let left = storage::audience::by_ids(app.db.connection(), &app.vault, &[1, 2, 3]);
     assert_eq!(left.await.unwrap().candidates.len(), 3, "the stale 410 deletes nobody");
 }
 

@@ -23,7 +23,8 @@ async fn with_reader() -> (Newsroom, PushService, Browser) {
 /// How many of the first hundred subscriptions are left.
 async fn subscriptions(newsroom: &Newsroom) -> usize {
     let ids: Vec<i64> = (1..=100).collect();
-    let found = storage::audience::by_ids(newsroom.test.app.db.connection(), &ids);
+    let app = &newsroom.test.app;
+    let found = storage::audience::by_ids(app.db.connection(), &app.vault, &ids);
     found.await.unwrap().candidates.len()
 }
 
@@ -268,8 +269,8 @@ async fn what_always_fails_is_given_up_when_it_stops_being_news() {
 #[tokio::test]
 async fn a_service_that_hangs_holds_up_no_other() {
     let (newsroom, hangs) = Newsroom::with_push().await;
-    let app = &newsroom.test.app;
-    let works = PushService::start(app.vapid.public_key(), Arc::clone(&app.clock)).await;
+    let key = newsroom.test.vapid_key().await;
+    let works = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
     hangs.otherwise(Some(Behaviour::Hold(201)));
     for number in 0..6 {
         newsroom.test.opt_in(&hangs.browser(&format!("slow{number}")), json!({})).await;

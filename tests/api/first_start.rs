@@ -5,10 +5,10 @@ use std::sync::Arc;
 use khabar::actions::agree_on_keys::{adopt_keys, agree_on_keys};
 use khabar::actions::create_user::{self, Code, FirstAdmin, create_first_admin, create_user};
 use khabar::app::App;
-use khabar::domain::clock::SystemClock;
 use khabar::domain::failure::Failure;
+use khabar::domain::sealing::SealingKey;
 use khabar::domain::viewer::Role;
-use khabar::push::vapid::VapidKeys;
+use khabar::storage::Vault;
 
 use crate::support::TestApp;
 
@@ -55,15 +55,16 @@ async fn of_two_who_add_one_address_at_once_the_second_is_told() {
 }
 
 #[tokio::test]
-async fn a_machine_with_other_keys_does_not_take_part() {
+async fn a_machine_with_another_master_key_does_not_take_part() {
     let test = TestApp::start().await;
     let first = test.app.clone();
-    let other = App { vapid: Arc::new(VapidKeys::generate(&SystemClock)), ..first.clone() };
-    agree_on_keys(&first).await.unwrap();
+    let master = SealingKey::new(&[8; 32]).unwrap();
+    let other = App { vault: Vault::new(master, first.clock.clone()), ..first.clone() };
     agree_on_keys(&first).await.unwrap();
     let refused = agree_on_keys(&other).await.unwrap_err().into_words().to_string();
-    assert!(refused.contains("vapid.json") && refused.contains("copy the file"), "{refused}");
-    adopt_keys(&other).await.unwrap();
+    assert!(refused.contains("master.key") && refused.contains("copy the file"), "{refused}");
+    assert!(!adopt_keys(&first).await.unwrap(), "it is the newsroom's already");
+    assert!(adopt_keys(&other).await.unwrap());
     agree_on_keys(&other).await.unwrap();
     assert!(agree_on_keys(&first).await.is_err());
 }

@@ -74,8 +74,8 @@ async fn a_machine_with_keys_of_its_own_is_refused() {
         other.arg(command).env("KHABAR_DATA_DIR", &folder);
         let (status, errors) = Serving::start(&mut other).end();
         assert_eq!(status.code(), Some(1));
-        assert!(errors.contains("copy the file vapid.json"), "{errors}");
-        std::fs::copy(database.folder.path().join("data/vapid.json"), folder.join("vapid.json"))
+        assert!(errors.contains("copy the file master.key"), "{errors}");
+        std::fs::copy(database.folder.path().join("data/master.key"), folder.join("master.key"))
             .unwrap();
     }
     let mut other = khabar(&database);

@@ -142,7 +142,7 @@ test("a visit tells a new address even where the browser told nobody", async () 
 test("a newsroom with another key gets a new subscription at the next visit", async () => {
   const before = await khabar.operation("WebPushKey");
   await khabar.stop();
-  rmSync(join(khabar.folder, "vapid.json"));
+  rmSync(join(khabar.folder, "master.key"));
   khabar.command("keys", "adopt");
   await khabar.run();
   assert.notEqual(await khabar.operation("WebPushKey"), before);

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use khabar::actions::agree_on_keys::agree_on_keys;
 use khabar::actions::create_category::{self, NameInput, create_category};
 use khabar::actions::create_edition::{self, create_edition};
 use khabar::app::App;
 use khabar::config::Config;
 use khabar::domain::audience::{Manners, Topics};
 use khabar::domain::edition::{Direction, Edition};
+use khabar::domain::failure::Failure;
 use khabar::domain::push_subscription::{Endpoint, EndpointRules};
 use khabar::domain::viewer::Viewer;
 use khabar::storage::db::is_postgres;
-use khabar::storage::push_subscription::{Browser, insert};
+use khabar::storage::browser::Browser;
+use khabar::storage::push_subscription::insert;
 use khabar::storage::{Change, Database};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
@@ -71,6 +74,7 @@ per_second = 10000000",
         );
         let app = App::open(Config::parse(&settings, [])?).await?;
         app.migrate().await?;
+        agree_on_keys(&app).await.map_err(Failure::into_words)?;
         Ok(app)
     }
 
@@ -133,10 +137,11 @@ per_second = 10000000",
             let endpoint = Endpoint::parse(&endpoint(&self.origin, number), &rules);
             let endpoint = endpoint.map_err(|fault| anyhow!("the endpoint {fault}"))?;
             let service = endpoint.group(&rules);
-            let browser = Browser { endpoint, service, keys: browsers.of(number).keys.clone() };
+            let keys = browsers.of(number).keys.clone();
+            let browser = Browser { endpoint, service, keys, vapid_key_id: 1 };
             let choice = (&topics, &Manners::default());
-            let token = app.clock.new_secret();
-            insert(change.transaction(), &browser, choice, token, app.now()).await?;
+            let kept = (app.clock.new_secret(), app.now());
+            insert(change.transaction(), &app.vault, &browser, choice, kept).await?;
         }
         Ok(())
     }

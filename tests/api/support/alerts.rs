@@ -31,10 +31,8 @@ impl Newsroom {
     /// A newsroom that alerts browsers at a push service of its own.
     pub async fn with_push() -> (Self, PushService) {
         let newsroom = TestApp::start_with(LOOPBACK).await.found().await;
-        let push = {
-            let app = &newsroom.test.app;
-            PushService::start(app.vapid.public_key(), Arc::clone(&app.clock)).await
-        };
+        let key = newsroom.test.vapid_key().await;
+        let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
         (newsroom, push)
     }
 }

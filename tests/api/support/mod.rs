@@ -11,18 +11,19 @@ use async_graphql::{Request, Variables};
 use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use khabar::actions::agree_on_keys::agree_on_keys;
 use khabar::app::App;
 use khabar::config::Config;
 use khabar::domain::clock::FixedClock;
 use khabar::domain::event::LastEventId;
+use khabar::domain::sealing::SealingKey;
 use khabar::domain::viewer::{Role, Viewer};
 use khabar::graphql::{self, Schema};
 use khabar::jobs::worker::Worker;
 use khabar::live::Tail;
 use khabar::passwords::Passwords;
-use khabar::push::vapid::VapidKeys;
 use khabar::rate_limit::RateLimits;
-use khabar::storage::Database;
+use khabar::storage::{Database, Vault};
 use khabar::weather::Weather;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -72,11 +73,12 @@ enabled = \"off\""
             clock: clock.clone(),
             passwords: Passwords::quick(&*clock).unwrap(),
             weather: Arc::new(Weather::new(&config.weather).unwrap()),
-            vapid: Arc::new(VapidKeys::generate(&*clock)),
+            vault: Vault::new(SealingKey::new(&[7; 32]).unwrap(), clock.clone()),
             clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             config,
         };
+        agree_on_keys(&app).await.unwrap();
         let tail = Tail::open(&app.db).await.unwrap();
         let schema = graphql::build(&app, tail.live());
         let shutdown = CancellationToken::new();
@@ -92,6 +94,12 @@ enabled = \"off\""
     /// A pool of its own on the same database, as another process would have.
     pub async fn another_pool(&self) -> Database {
         self.database.open().await
+    }
+
+    /// The public key that browsers subscribe with.
+    pub async fn vapid_key(&self) -> String {
+        let newest = khabar::storage::vapid_key::newest(self.app.db.connection());
+        newest.await.unwrap().unwrap().1
     }
 
     /// Moves the clock.

@@ -1,0 +1,114 @@
+//! `khabar keys`: what keys there are, and how others come in their place.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use indicatif::ProgressBar;
+
+use super::say;
+use crate::actions::agree_on_keys::{adopt_keys, add_vapid_keys, agree_on_keys};
+use crate::actions::rotate_data_key::rotate_data_key;
+use crate::app::App;
+use crate::config::Config;
+use crate::domain::failure::Failure;
+use crate::push::vapid::VapidKeys;
+use crate::{keys, storage};
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Makes the keys if there are none, and prints the public VAPID key.
+    Generate,
+    /// Lists the keys, and how many push subscriptions depend on each.
+    Status,
+    /// Seals everything by a new data key, while the newsroom runs. Run it after a copy of the
+    /// database may have got into wrong hands.
+    RotateData,
+    /// Makes a new VAPID key pair for those who subscribe from now on. The old one goes on serving
+    /// its readers, whose browsers change over at their next visit.
+    RotateVapid,
+    /// Takes over a VAPID key pair, so that readers who subscribed with it stay: the JSON of
+    /// `web-push generate-vapid-keys --json`, or a vapid.json.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Makes the master key in this data folder the newsroom's, when the one before is lost for
+    /// good: each reader hears nothing more until the next visit.
+    Adopt,
+}
+
+impl KeysCommand {
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let app = App::open(config).await?;
+        app.migrate().await?;
+        if matches!(self, Self::Adopt) {
+            return adopt(&app).await;
+        }
+        agree_on_keys(&app).await.map_err(Failure::into_words)?;
+        match self {
+            Self::Generate => say(&format!("{}\n", public_key(&app).await?)),
+            Self::Status => status(&app).await,
+            Self::RotateData => rotate_data(&app).await,
+            Self::RotateVapid => add(&app, VapidKeys::generate(&*app.clock)).await,
+            Self::Import { file } => {
+                let pair = keys::read_vapid_keys(&file)?;
+                add(&app, pair.with_context(|| format!("there is no file {}", file.display()))?).await
+            }
+            Self::Adopt => Ok(()),
+        }
+    }
+}
+
+async fn public_key(app: &App) -> anyhow::Result<String> {
+    let newest = storage::vapid_key::newest(app.db.connection()).await?;
+    Ok(newest.context("there is no VAPID key")?.1)
+}
+
+async fn adopt(app: &App) -> anyhow::Result<()> {
+    let adopted = adopt_keys(app).await.map_err(Failure::into_words)?;
+    let said = if adopted { "adopted" } else { "nothing to do: it is the newsroom's already" };
+    say(&format!("{said}\nVAPID key  {}\n", public_key(app).await?))
+}
+
+async fn add(app: &App, pair: VapidKeys) -> anyhow::Result<()> {
+    let known = storage::vapid_key::id_of(app.db.connection(), pair.public_key()).await?;
+    anyhow::ensure!(known.is_none(), "the newsroom has this key pair already");
+    add_vapid_keys(app, &pair).await.map_err(Failure::into_words)?;
+    say(&format!("browsers subscribe with {} from now on\n", pair.public_key()))
+}
+
+async fn rotate_data(app: &App) -> anyhow::Result<()> {
+    let progress = ProgressBar::no_length();
+    let sealed: u64 = storage::vault::data_keys(app.db.connection())
+        .await?
+        .iter()
+        .map(|key| key.push_subscriptions)
+        .sum();
+    progress.set_length(sealed);
+    let rotated = rotate_data_key(app, |count| progress.inc(count)).await;
+    progress.finish_and_clear();
+    let rotated = rotated?;
+    say(&format!(
+        "data key {} seals from now on; {} old ones are gone\n",
+        rotated.key_id, rotated.deleted
+    ))
+}
+
+async fn status(app: &App) -> anyhow::Result<()> {
+    let connection = app.db.connection();
+    let mut lines = String::new();
+    for key in storage::vault::data_keys(connection).await? {
+        let (id, since, count) = (key.id, key.created_at.date_naive(), key.push_subscriptions);
+        lines += &format!("data key {id}, since {since}: seals {count} push subscriptions\n");
+    }
+    for key in storage::vapid_key::all(connection).await? {
+        let (public, since, count) =
+            (key.public_key, key.created_at.date_naive(), key.push_subscriptions);
+        lines += &format!("VAPID key {public}, since {since}: {count} push subscriptions\n");
+    }
+    let prepared = storage::prepared_keys::count(connection).await?;
+    lines += &format!("prepared keys: {prepared}\n");
+    say(&lines)
+}

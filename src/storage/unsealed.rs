@@ -1,0 +1,55 @@
+//! Push subscriptions of an older version, which did not seal where browsers are reached.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
+
+use super::entities::push_subscription::{self, ActiveModel};
+use super::entities::unsealed_push_subscription::{COLUMN, Entity};
+use super::browser::{pack, place};
+use super::{Sealed, Vault};
+
+/// Seals a page of them. False when there was none left.
+pub async fn seal_page(
+    connection: &impl ConnectionTrait,
+    vault: &Vault,
+    limit: u64,
+) -> Result<bool, DbErr> {
+    let find = Entity::find().order_by_asc(COLUMN.push_subscription_id).limit(limit);
+    let page = find.all(connection).await?;
+    let Some(last) = page.last().map(|row| row.push_subscription_id) else { return Ok(false) };
+    let ids = page.iter().map(|row| row.push_subscription_id);
+    let hashes = push_subscription::Entity::find()
+        .select_only()
+        .columns([push_subscription::Column::Id, push_subscription::Column::EndpointHash])
+        .filter(push_subscription::COLUMN.id.is_in(ids));
+    let hashes: Vec<(i64, Vec<u8>)> = hashes.into_tuple().all(connection).await?;
+    let hashes: std::collections::HashMap<_, _> = hashes.into_iter().collect();
+    for row in page {
+        let Some(hash) = hashes.get(&row.push_subscription_id) else { continue };
+        let plain = pack(&row.p256dh, &row.auth, &row.endpoint);
+        let Sealed { key_id, bytes } = vault.seal(connection, &place(hash), &plain).await?;
+        let id = Set(row.push_subscription_id);
+        let change = ActiveModel { id, sealed: Set(Some(bytes)), key_id: Set(key_id), ..Default::default() };
+        change.update(connection).await?;
+    }
+    let done = Entity::delete_many().filter(COLUMN.push_subscription_id.lte(last));
+    done.exec(connection).await?;
+    Ok(true)
+}
+
+/// Whether there are any.
+pub async fn any(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(Entity::find().one(connection).await?.is_some())
+}
+
+/// Says of those who came before key pairs were told apart that they subscribed with this one.
+pub async fn adopt_vapid_key(connection: &impl ConnectionTrait, id: i32) -> Result<(), DbErr> {
+    push_subscription::Entity::update_many()
+        .col_expr(push_subscription::Column::VapidKeyId, Expr::value(id))
+        .filter(push_subscription::COLUMN.vapid_key_id.eq(0))
+        .exec(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The vault: seals what must not be read by whoever gets hold of the database alone.
+//!
+//! Rows are sealed by a data key. The data keys lie in the database too, each sealed by the master
+//! key, which is a file of the newsroom's machines: so a new data key needs no new file anywhere.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
+};
+
+use super::entities::data_key::{ActiveModel, COLUMN, Entity, Model};
+use super::entities::{prepared_keys, push_subscription, vapid_key};
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::sealing::{KEY, SealingKey, SealingNonce};
+
+/// Something sealed, and by which data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The data key's id.
+    pub key_id: i32,
+    /// As it is stored.
+    pub bytes: Vec<u8>,
+}
+
+/// Seals and opens. Clones are the same vault.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    master: SealingKey,
+    clock: Arc<dyn Clock>,
+    known: Arc<RwLock<HashMap<i32, SealingKey>>>,
+}
+
+impl Vault {
+    /// A vault that this master key opens.
+    pub fn new(master: SealingKey, clock: Arc<dyn Clock>) -> Self {
+        Self { master, clock, known: Arc::default() }
+    }
+
+    /// Seals bytes for a place by the newest data key, which stays until the transaction ends.
+    pub async fn seal(
+        &self,
+        connection: &impl ConnectionTrait,
+        place: &[u8],
+        plain: &[u8],
+    ) -> Result<Sealed, DbErr> {
+        let Some(newest) = newest(connection).await? else {
+            return Err(DbErr::RecordNotFound("a data key; start the server once".to_owned()));
+        };
+        let key = self.learn(newest)?;
+        let sealed = key.1.seal(self.nonce(), place, plain);
+        let bytes = sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))?;
+        Ok(Sealed { key_id: key.0, bytes })
+    }
+
+    /// What was sealed for a place.
+    pub async fn open(
+        &self,
+        connection: &impl ConnectionTrait,
+        place: &[u8],
+        sealed: Sealed,
+    ) -> Result<Vec<u8>, DbErr> {
+        let Sealed { key_id, bytes } = sealed;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key_id).cloned();
+        let key = match known {
+            Some(key) => key,
+            None => match Entity::find_by_id(key_id).one(connection).await? {
+                Some(row) => self.learn(row)?.1,
+                None => return Err(DbErr::Custom(format!("there is no data key {key_id}"))),
+            },
+        };
+        key.open(place, bytes)
+            .ok_or_else(|| DbErr::Custom(format!("data key {key_id} does not open it")))
+    }
+
+    /// Adds a data key, which seals from now on. Answers its id. To be called by one at a time.
+    pub async fn add_key(
+        &self,
+        connection: &impl ConnectionTrait,
+        now: Timestamp,
+    ) -> Result<i32, DbErr> {
+        let id = newest(connection).await?.map_or(1, |newest| newest.id + 1);
+        let sealed = self.master.seal(self.nonce(), &place(id), &self.clock.new_secret());
+        let sealed = sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))?;
+        let row = ActiveModel { id: Set(id), sealed: Set(sealed), created_at: Set(now) };
+        row.insert(connection).await?;
+        Ok(id)
+    }
+
+    /// Whether the master key opens the newest data key; `None` when there is none.
+    pub async fn is_opened(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Option<bool>, DbErr> {
+        Ok(newest(connection).await?.map(|row| self.learn(row).is_ok()))
+    }
+
+    fn learn(&self, row: Model) -> Result<(i32, SealingKey), DbErr> {
+        let opened = self.master.open(&place(row.id), row.sealed);
+        let bytes = opened.and_then(|bytes| <[u8; KEY]>::try_from(bytes).ok());
+        let key = bytes.and_then(|bytes| SealingKey::new(&bytes)).ok_or_else(|| {
+            DbErr::Custom(format!("the master key does not open data key {}", row.id))
+        })?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(row.id, key.clone());
+        Ok((row.id, key))
+    }
+
+    fn nonce(&self) -> SealingNonce {
+        let mut nonce = SealingNonce::default();
+        self.clock.fill_random(&mut nonce);
+        nonce
+    }
+}
+
+/// A data key, and how many rows it seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataKey {
+    /// Its id.
+    pub id: i32,
+    /// Since when it seals.
+    pub created_at: Timestamp,
+    /// Push subscriptions that it seals.
+    pub push_subscriptions: u64,
+}
+
+/// The data keys, oldest first.
+pub async fn data_keys(connection: &impl ConnectionTrait) -> Result<Vec<DataKey>, DbErr> {
+    let mut keys = Vec::new();
+    for row in Entity::find().order_by_asc(COLUMN.id).all(connection).await? {
+        let sealed = push_subscription::Entity::find()
+            .filter(push_subscription::COLUMN.key_id.eq(row.id))
+            .count(connection)
+            .await?;
+        let (id, created_at) = (row.id, row.created_at);
+        keys.push(DataKey { id, created_at, push_subscriptions: sealed });
+    }
+    Ok(keys)
+}
+
+/// Deletes the data keys older than one that seal nothing any more. Answers how many.
+pub async fn delete_unused(connection: &impl ConnectionTrait, newest: i32) -> Result<u64, DbErr> {
+    // Whoever sealed by one of them a moment ago is waited for, and its rows are seen.
+    let old = Entity::find().filter(COLUMN.id.lt(newest)).order_by_asc(COLUMN.id).lock_exclusive();
+    let mut deleted = 0;
+    for row in old.all(connection).await? {
+        let rows = push_subscription::COLUMN.key_id.eq(row.id);
+        let rows = push_subscription::Entity::find().filter(rows).one(connection).await?.is_some();
+        let blocks = prepared_keys::COLUMN.key_id.eq(row.id);
+        let blocks = prepared_keys::Entity::find().filter(blocks).one(connection).await?.is_some();
+        let pairs = vapid_key::COLUMN.key_id.eq(row.id);
+        let pairs = vapid_key::Entity::find().filter(pairs).one(connection).await?.is_some();
+        if !(rows || blocks || pairs) {
+            deleted += Entity::delete_by_id(row.id).exec(connection).await?.rows_affected;
+        }
+    }
+    Ok(deleted)
+}
+
+/// The newest data key. Until the transaction ends nobody deletes it.
+async fn newest(connection: &impl ConnectionTrait) -> Result<Option<Model>, DbErr> {
+    Entity::find().order_by_desc(COLUMN.id).lock_shared().one(connection).await
+}
+
+fn place(id: i32) -> Vec<u8> {
+    format!("khabar data key {id}").into_bytes()
+}
