@@ -100,7 +100,7 @@ async fn seal_all(app: &App) -> Result<(), sea_orm::DbErr> {
         let more = storage::unsealed::seal_page(change.transaction(), &app.vault, PAGE).await?;
         change.commit().await?;
         if !more {
-            return Ok(());
+            return storage::unsealed::wipe(app.db.connection()).await;
         }
     }
 }

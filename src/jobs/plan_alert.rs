@@ -54,9 +54,11 @@ pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     Ok(())
 }
 
-/// Ranges (after, last] that cover every id from the first to the last one.
+/// Ranges (after, last] that cover every id from the first to the last one. They begin at multiples
+/// of [`SHARD`], as blocks of prepared keys do: no block is of two shards.
 fn ranges((first, last): (i64, i64)) -> Vec<(i64, i64)> {
-    let starts = (0..).map(|number| first - 1 + number * SHARD).take_while(|after| *after < last);
+    let start = (first - 1).div_euclid(SHARD) * SHARD;
+    let starts = (0..).map(|number| start + number * SHARD).take_while(|after| *after < last);
     starts.map(|after| (after, (after + SHARD).min(last))).collect()
 }
 
@@ -69,6 +71,8 @@ mod tests {
         assert_eq!(ranges((1, 1)), [(0, 1)]);
         assert_eq!(ranges((1, 10_000)), [(0, 10_000)]);
         assert_eq!(ranges((1, 20_001)), [(0, 10_000), (10_000, 20_000), (20_000, 20_001)]);
-        assert_eq!(ranges((7_000_001, 7_000_009)), [(7_000_000, 7_000_009)]);
+        assert_eq!(ranges((7_000_005, 7_000_009)), [(7_000_000, 7_000_009)]);
+        assert_eq!(ranges((9_999, 10_001)), [(0, 10_000), (10_000, 10_001)]);
+        assert_eq!(SHARD % storage::prepared_keys::SPAN, 0);
     }
 }

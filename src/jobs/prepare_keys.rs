@@ -49,7 +49,7 @@ pub(super) async fn keep_preparing(work: Work) {
 }
 
 /// Prepares keys for every reader who has none.
-async fn prepare_all(work: &Work) -> anyhow::Result<()> {
+pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
     let connection = work.app.db.connection();
     for service_id in storage::push_service::ids(connection).await? {
         let span = storage::audience::span_of(connection, service_id).await?;
@@ -73,7 +73,7 @@ async fn prepare_all(work: &Work) -> anyhow::Result<()> {
 }
 
 /// Prepares the keys of a block.
-pub(super) async fn prepare(app: &App, block: Block) -> anyhow::Result<()> {
+async fn prepare(app: &App, block: Block) -> anyhow::Result<()> {
     let connection = app.db.connection();
     let readers = storage::prepared_keys::readers(connection, &app.vault, block).await?;
     let entries = tokio::task::spawn_blocking(move || prepared(&readers)).await?;

@@ -118,6 +118,11 @@ impl Worker {
         }
     }
 
+    /// Prepares every key that is missing. For tests; a worker that runs does so by itself.
+    pub async fn prepare_keys(&self) -> anyhow::Result<()> {
+        prepare_keys::prepare_all(&self.work).await
+    }
+
     /// Begins everything that is due, as far as there are hands for it.
     async fn begin_all(&self, under_way: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         while under_way.len() < AT_ONCE {

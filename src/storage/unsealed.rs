@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
 use super::entities::push_subscription::{self, ActiveModel};
@@ -37,6 +37,14 @@ pub async fn seal_page(
     let done = Entity::delete_many().filter(COLUMN.push_subscription_id.lte(last));
     done.exec(connection).await?;
     Ok(true)
+}
+
+/// Overwrites what deleted rows have left in the file. PostgreSQL's autovacuum does so by itself.
+pub async fn wipe(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        connection.execute_unprepared("VACUUM").await?;
+    }
+    Ok(())
 }
 
 /// Whether there are any.

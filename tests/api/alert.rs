@@ -38,7 +38,7 @@ pub async fn progress(newsroom: &Newsroom, id: &str) -> String {
 }
 
 /// Opts so many browsers in at once, to everything of the Arabic edition.
-async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> Vec<Browser> {
+pub async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> Vec<Browser> {
     let rules = EndpointRules { allow_loopback: true, ..EndpointRules::default() };
     let topics = Topics { edition_id: newsroom.arabic.id, ..Topics::default() };
     let app = &newsroom.test.app;

@@ -20,6 +20,8 @@ mod extremes;
 mod first_start;
 mod import;
 mod live;
+mod prepared_keys;
 mod push_subscription;
+mod sealing;
 mod statements;
 mod tail;

@@ -49,14 +49,15 @@
 		let { api, token, locale, choice } = kept;
 		const key = await ask(api, `query WebPushKey { webPushKey }`);
 		const { endpoint, keys } = (await subscribe(key, kept.key)).toJSON();
+		const browser = { endpoint, keys, applicationServerKey: key };
 		if (token) {
-			const input = { browser: { endpoint, keys }, ...(isNew && { locale, ...choice }) };
+			const input = { browser, ...(isNew && { locale, ...choice }) };
 			const { userErrors } = await ask(api, UPDATE, { token, input });
 			if (userErrors.length) token = null;
 		}
-		// Gone at the same address: the reader opted out by a notification's button.
+		// Gone at the same address: the reader opted out by a notification.
 		if (!token && !isNew && endpoint === kept.endpoint) return off();
-		token ??= (await ask(api, CREATE, { input: { endpoint, keys, locale, ...choice } })).token;
+		token ??= (await ask(api, CREATE, { input: { ...browser, locale, ...choice } })).token;
 		if (!token) throw key;
 		await stored((reader) => reader.put({ ...kept, token, key, endpoint }, 0));
 	};
@@ -70,7 +71,7 @@
 	};
 	const renew = async () => (await load()).token && keep(await load());
 
-	// In turn: a renewal that overtook an opt-out would undo it.
+	// A renewal that overtook an opt-out would undo it.
 	let last = Promise.resolve();
 	const inTurn = (work) => (last = last.then(work).then(() => {}, () => "failed"));
 
@@ -93,7 +94,7 @@
 			const data = { khabar: { navigate, actions } };
 			await registration.showNotification(title, { body, lang, dir, tag, image, actions, data });
 		} catch {
-			// Browsers take the permission from whoever shows nothing.
+			// Whoever shows nothing loses the permission.
 			const { news = location.host, locale: lang = "" } = await load().catch(() => ({}));
 			const data = { khabar: { navigate: registration.scope } };
 			await registration.showNotification(news, { lang, tag: "khabar", data });

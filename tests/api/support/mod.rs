@@ -25,6 +25,7 @@ use khabar::passwords::Passwords;
 use khabar::rate_limit::RateLimits;
 use khabar::storage::{Database, Vault};
 use khabar::weather::Weather;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -88,7 +89,41 @@ enabled = \"off\""
 
     /// A second instance on the same database.
     pub async fn another_instance(&self) -> Self {
-        Self::over(Arc::clone(&self.database), "").await
+        self.another_instance_with("").await
+    }
+
+    /// A second instance on the same database, with settings of its own.
+    pub async fn another_instance_with(&self, settings: &str) -> Self {
+        Self::over(Arc::clone(&self.database), settings).await
+    }
+
+    /// The same newsroom as another application serves it.
+    pub async fn with(self, app: App) -> Self {
+        let tail = Tail::open(&app.db).await.unwrap();
+        let schema = graphql::build(&app, tail.live());
+        tokio::spawn(tail.run(self.shutdown.clone()));
+        let (clock, shutdown) = (Arc::clone(&self.clock), self.shutdown.clone());
+        let database = Arc::clone(&self.database);
+        Self { app, schema, clock, shutdown, database }
+    }
+
+    /// Everything that is stored, as a thief would read it.
+    pub async fn stolen(&self) -> Vec<u8> {
+        if !self.app.db.is_postgres() {
+            let connection = self.app.db.connection();
+            connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+            return std::fs::read(self.database.folder.path().join("test.sqlite")).unwrap();
+        }
+        let mut everything = Vec::new();
+        for table in ["push_subscriptions", "vapid_keys", "data_keys", "prepared_keys"] {
+            let rows = format!("SELECT t::text AS row FROM {table} t");
+            let backend = self.app.db.connection().get_database_backend();
+            let rows = Statement::from_string(backend, rows);
+            for row in self.app.db.connection().query_all_raw(rows).await.unwrap() {
+                everything.extend(row.try_get::<String>("", "row").unwrap().into_bytes());
+            }
+        }
+        everything
     }
 
     /// A pool of its own on the same database, as another process would have.

@@ -48,6 +48,8 @@ pub struct Message {
     pub ttl: u64,
     pub urgency: String,
     pub topic: String,
+    /// The public key of the pair that sealed it.
+    pub sender_key: Vec<u8>,
 }
 
 /// A browser: its subscription, and the private key that opens its messages.
@@ -89,6 +91,9 @@ struct Inner {
     otherwise: Option<Behaviour>,
     received: HashMap<String, Vec<Message>>,
     answered: Vec<(String, u16)>,
+    /// Each key pair that has sealed, with what it sealed.
+    sealed_by: HashMap<Vec<u8>, Bytes>,
+    reused: bool,
 }
 
 struct Service {
@@ -185,8 +190,11 @@ impl PushService {
 }
 
 impl Drop for PushService {
+    /// Fails a test in which one key pair has sealed two messages (RFC 8291 §3.1).
     fn drop(&mut self) {
         self.server.abort();
+        let reused = !std::thread::panicking() && self.inner().reused;
+        assert!(!reused, "a key pair has sealed two messages");
     }
 }
 
@@ -202,6 +210,13 @@ async fn receive(
     body: Bytes,
 ) -> Response {
     let message = check(&service, &name, &headers, &body);
+    if let Ok(message) = &message {
+        // The same bytes again are the same message; anything else is what must never happen.
+        let mut inner = service.inner.lock().unwrap();
+        let first = inner.sealed_by.entry(message.sender_key.clone()).or_insert(body.clone());
+        let reused = *first != body;
+        inner.reused |= reused;
+    }
     let behaviour = {
         let mut inner = service.inner.lock().unwrap();
         let scripted = inner.scripts.get_mut(&name).and_then(VecDeque::pop_front);
@@ -278,6 +293,7 @@ fn check(service: &Service, name: &str, headers: &HeaderMap, body: &[u8]) -> Res
         ttl,
         urgency: urgency.to_owned(),
         topic: topic.to_owned(),
+        sender_key: body[21..86].to_vec(),
     })
 }
 
