@@ -72,7 +72,8 @@ async fn first_keys(app: &App) -> Result<(), anyhow::Error> {
     }
     let old = keys::old_vapid_keys(&app.config.data_dir)?;
     let known = storage::setting::get(tx, OLD_PUBLIC_KEY).await?;
-    if known.as_deref().is_some_and(|known| old.as_ref().map(VapidKeys::public_key) != Some(known)) {
+    if known.as_deref().is_some_and(|known| old.as_ref().map(VapidKeys::public_key) != Some(known))
+    {
         return Err(anyhow!(
             "{} does not hold the keys that readers of this newsroom subscribed with; copy the file {} from the data \
              folder of the machine that was started first",

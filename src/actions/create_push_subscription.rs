@@ -93,10 +93,13 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     let (hash, now) = (token.hash(), app.now());
     // Another tab may add the same endpoint between the look and the insert; then look again.
     loop {
-        let known = storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
+        let known =
+            storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
         let Some(known) = known else {
             let choice = (&topics, &manners);
-            if storage::push_subscription::insert(tx, &app.vault, &browser, choice, (hash, now)).await? {
+            if storage::push_subscription::insert(tx, &app.vault, &browser, choice, (hash, now))
+                .await?
+            {
                 break;
             }
             continue;
@@ -120,9 +123,9 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
 impl Stored {
     /// Whether it is of the browser with these keys.
     pub(super) fn is_of(&self, keys: &PushKeys) -> bool {
-        self.keys.as_ref().is_some_and(|own| {
-            (own.auth.ct_eq(&keys.auth) & own.p256dh.ct_eq(&keys.p256dh)).into()
-        })
+        self.keys
+            .as_ref()
+            .is_some_and(|own| (own.auth.ct_eq(&keys.auth) & own.p256dh.ct_eq(&keys.p256dh)).into())
     }
 
     /// Whether the token with this hash is its own.

@@ -23,8 +23,7 @@ pub async fn rotate_data_key(app: &App, tell: impl Fn(u64)) -> anyhow::Result<Ro
     loop {
         let change = app.begin().await?;
         let page = (after, PAGE);
-        let last =
-            storage::browser::reseal(change.transaction(), &app.vault, page, key_id).await?;
+        let last = storage::browser::reseal(change.transaction(), &app.vault, page, key_id).await?;
         change.commit().await?;
         let Some(last) = last else { break };
         tell(PAGE);

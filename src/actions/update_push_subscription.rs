@@ -73,15 +73,20 @@ pub async fn update_push_subscription(
     let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
     storage::push_subscription::choose(tx, known.id, &topics, &manners, app.now()).await?;
     if let Some(browser) = browser {
-        let there = storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
+        let there =
+            storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
         match there.filter(|there| there.id != known.id) {
             // The browser opted in at its new address before it said where it came from.
             Some(there) if there.is_of(&browser.keys) => {
                 storage::push_subscription::delete(tx, &[there.id]).await?;
-                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now()).await?;
+                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now())
+                    .await?;
             }
             Some(_) => {}
-            None => storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now()).await?,
+            None => {
+                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now())
+                    .await?
+            }
         }
     }
     change.commit().await?;

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 
 use super::say;
-use crate::actions::agree_on_keys::{adopt_keys, add_vapid_keys, agree_on_keys};
+use crate::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
 use crate::actions::rotate_data_key::rotate_data_key;
 use crate::app::App;
 use crate::config::Config;
@@ -54,7 +54,8 @@ impl KeysCommand {
             Self::RotateVapid => add(&app, VapidKeys::generate(&*app.clock)).await,
             Self::Import { file } => {
                 let pair = keys::read_vapid_keys(&file)?;
-                add(&app, pair.with_context(|| format!("there is no file {}", file.display()))?).await
+                add(&app, pair.with_context(|| format!("there is no file {}", file.display()))?)
+                    .await
             }
             Self::Adopt => Ok(()),
         }

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn only_the_same_key_opens_at_the_same_place() {
-        let (key, other) = (SealingKey::new(&[1; KEY]).unwrap(), SealingKey::new(&[2; KEY]).unwrap());
+        let (key, other) =
+            (SealingKey::new(&[1; KEY]).unwrap(), SealingKey::new(&[2; KEY]).unwrap());
         for plain in ["", "خبر", &"a".repeat(10_000)] {
             let sealed = key.seal([7; NONCE_LEN], b"here", plain.as_bytes()).unwrap();
             assert_eq!(sealed.len(), plain.len() + OVERHEAD);

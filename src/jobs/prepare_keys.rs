@@ -36,7 +36,10 @@ pub(super) async fn keep_preparing(work: Work) {
     let rounds = async {
         loop {
             if let Err(error) = prepare_all(&work).await {
-                tracing::warn!(error = format!("{error:#}"), "keys cannot be prepared; trying again");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "keys cannot be prepared; trying again"
+                );
             }
             let used = work.keys_used.notified();
             let _looked_again = tokio::time::timeout(LOOK_EVERY, used).await;

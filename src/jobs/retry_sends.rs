@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::Work;
 use super::lease::Held;
-use super::select::Selection;
 use super::prepare_keys::Stock;
+use super::select::Selection;
 use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::app::App;

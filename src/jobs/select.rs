@@ -81,7 +81,8 @@ impl Selection {
             capped: !self.caps.is_empty(),
         };
         let range = (shard.cursor, shard.last_id);
-        let page = storage::audience::page(app.db.connection(), &app.vault, part, range, limit).await?;
+        let page =
+            storage::audience::page(app.db.connection(), &app.vault, part, range, limit).await?;
         let mut selected = Selected { end: page.end, ..Selected::default() };
         if shard.due_at.is_none() {
             selected.unreadable = i64::try_from(page.unreadable.len()).unwrap_or(i64::MAX);

@@ -99,6 +99,8 @@ async fn learn_key(work: &Work, id: i32) {
     });
     match pair {
         Ok(pair) => work.sender.add_key(id, pair),
-        Err(error) => tracing::error!(id, error = format!("{error:#}"), "a VAPID key cannot be read"),
+        Err(error) => {
+            tracing::error!(id, error = format!("{error:#}"), "a VAPID key cannot be read")
+        }
     }
 }

@@ -9,10 +9,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
-use super::entities::{push_subscription_category, push_subscription_tag};
 use super::Vault;
 use super::browser::recipient;
+use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
+use super::entities::{push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
 use crate::domain::audience::{Reader, Subject};
 use crate::domain::push_subscription::Recipient;

@@ -1,7 +1,8 @@
 //! Browsers as they are stored: where they are reached, and by which keys, sealed together.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set,
 };
 
 use super::entities::push_subscription::{ActiveModel, COLUMN, Entity, Model};
@@ -37,7 +38,8 @@ pub(super) async fn opened(
     vault: &Vault,
     row: &mut Model,
 ) -> Result<(PushKeys, String), DbErr> {
-    let bytes = row.sealed.take().ok_or_else(|| DbErr::Custom("it is not sealed yet".to_owned()))?;
+    let bytes =
+        row.sealed.take().ok_or_else(|| DbErr::Custom("it is not sealed yet".to_owned()))?;
     let sealed = Sealed { key_id: row.key_id, bytes };
     let plain = vault.open(connection, &place(&row.endpoint_hash), sealed).await?;
     unpack(&plain).ok_or_else(|| DbErr::Custom("what was sealed of it is damaged".to_owned()))
@@ -102,7 +104,8 @@ pub async fn reseal(
         let plain = pack(&keys.p256dh, &keys.auth, &endpoint);
         let sealed = vault.seal(connection, &place, &plain).await?;
         let (id, bytes, key_id) = (Set(row.id), Set(Some(sealed.bytes)), Set(sealed.key_id));
-        let change = ActiveModel { id, sealed: bytes, key_id, ..<ActiveModel as Default>::default() };
+        let change =
+            ActiveModel { id, sealed: bytes, key_id, ..<ActiveModel as Default>::default() };
         change.update(connection).await?;
     }
     Ok(last)

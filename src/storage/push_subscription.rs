@@ -10,9 +10,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audience::chosen;
+use super::browser::{Browser, opened, pack, place};
 use super::entities::push_subscription::{ActiveModel, COLUMN, Column, Entity, Model};
 use super::entities::{push_subscription_category as category, push_subscription_tag as tag};
-use super::browser::{Browser, opened, pack, place};
 use super::{Vault, push_service, unreadable};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
@@ -272,7 +272,9 @@ async fn stored(
     let Some(mut row) = row else { return Ok(None) };
     // Whoever has the token may put new keys in place of those that cannot be opened any more.
     let keys = opened(connection, vault, &mut row).await.map(|(keys, _)| keys);
-    let keys = keys.inspect_err(|error| tracing::warn!(id = row.id, %error, "a push subscription cannot be opened"));
+    let keys = keys.inspect_err(
+        |error| tracing::warn!(id = row.id, %error, "a push subscription cannot be opened"),
+    );
     let (categories, tags) =
         chosen(connection, &[row.id]).await?.remove(&row.id).unwrap_or_default();
     Ok(Some(Stored {

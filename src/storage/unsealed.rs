@@ -2,12 +2,13 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 
+use super::browser::{pack, place};
 use super::entities::push_subscription::{self, ActiveModel};
 use super::entities::unsealed_push_subscription::{COLUMN, Entity};
-use super::browser::{pack, place};
 use super::{Sealed, Vault};
 
 /// Seals a page of them. False when there was none left.
@@ -31,7 +32,8 @@ pub async fn seal_page(
         let plain = pack(&row.p256dh, &row.auth, &row.endpoint);
         let Sealed { key_id, bytes } = vault.seal(connection, &place(hash), &plain).await?;
         let id = Set(row.push_subscription_id);
-        let change = ActiveModel { id, sealed: Set(Some(bytes)), key_id: Set(key_id), ..Default::default() };
+        let change =
+            ActiveModel { id, sealed: Set(Some(bytes)), key_id: Set(key_id), ..Default::default() };
         change.update(connection).await?;
     }
     let done = Entity::delete_many().filter(COLUMN.push_subscription_id.lte(last));

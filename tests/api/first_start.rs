@@ -1,6 +1,5 @@
 //! The first start: what instances that start at once agree on.
 
-
 use khabar::actions::agree_on_keys::{adopt_keys, agree_on_keys};
 use khabar::actions::create_user::{self, Code, FirstAdmin, create_first_admin, create_user};
 use khabar::app::App;

@@ -13,8 +13,8 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use crate::alert::{alert, opt_in_many, progress};
-use crate::support::push_service::{Browser, PushService};
 use crate::support::Newsroom;
+use crate::support::push_service::{Browser, PushService};
 
 /// Whether stolen bytes tell these: as they are, or in hexadecimal as PostgreSQL writes them.
 fn tells(stolen: &[u8], secret: &[u8]) -> bool {

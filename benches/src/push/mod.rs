@@ -114,7 +114,7 @@ fn compare_ours(
     let mut payload = String::new();
     for (kind, newsroom) in newsrooms {
         service.reset()?;
-        rounds::ours(newsroom, newsroom::FEW, 1)?;
+        rounds::ours(newsroom, newsroom::FEW, 1, rounds::Keys::Fresh)?;
         let report = service.report()?;
         let all = report.distinct == newsroom::FEW_READERS && report.accepted == report.distinct;
         ensure!(all && report.opened > 0, "not everybody was told once on {kind}: {report:?}");

@@ -13,8 +13,8 @@ use khabar::domain::edition::{Direction, Edition};
 use khabar::domain::failure::Failure;
 use khabar::domain::push_subscription::{Endpoint, EndpointRules};
 use khabar::domain::viewer::Viewer;
-use khabar::storage::db::is_postgres;
 use khabar::storage::browser::Browser;
+use khabar::storage::db::is_postgres;
 use khabar::storage::push_subscription::insert;
 use khabar::storage::{Change, Database};
 use sea_orm::ConnectionTrait;
@@ -56,7 +56,7 @@ struct Note {
 impl Newsroom {
     /// Opens the application. The pace is bounded by the machine alone; everything else stands as it
     /// comes.
-    pub async fn open(&self) -> anyhow::Result<App> {
+    pub async fn open(&self, prepared: bool) -> anyhow::Result<App> {
         let settings = format!(
             "data_dir = {folder:?}
 database_url = {database:?}
@@ -67,6 +67,7 @@ enabled = \"off\"
 [push]
 allow_loopback = \"on\"
 ca_file = {ca_file:?}
+prepared_keys = {prepared}
 per_second = 10000000",
             folder = self.folder,
             database = self.database,
@@ -92,7 +93,7 @@ per_second = 10000000",
             let create = format!("CREATE DATABASE {name}");
             server.connection().execute_unprepared(&create).await?;
         }
-        let app = self.open().await?;
+        let app = self.open(false).await?;
         let many = edition(&app, MANY, Direction::Rtl).await?;
         let few = edition(&app, FEW, Direction::Ltr).await?;
         let names = [(MANY, "العراق"), (FEW, "Iraq")].map(|(locale, name)| NameInput {

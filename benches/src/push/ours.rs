@@ -8,7 +8,7 @@ use khabar::actions::alert_input;
 use khabar::actions::create_article::{self, create_article};
 use khabar::actions::publish_article::{self, publish_article};
 use khabar::app::App;
-use khabar::domain::alert::{Alert, AlertState};
+use khabar::domain::alert::{Alert, AlertState, Urgency};
 use khabar::domain::article_input::ArticleInput;
 use khabar::domain::body::Body;
 use khabar::domain::clock::Timestamp;
@@ -39,6 +39,8 @@ pub struct Specification {
     pub locale: String,
     /// How many, one after the other.
     pub alerts: usize,
+    /// By keys that are prepared before each alert, which is breaking news; fresh ones otherwise.
+    pub prepared: bool,
 }
 
 /// How it went.
@@ -63,9 +65,12 @@ pub struct Delivery {
 
 /// Sends alerts.
 pub async fn send(specification: &Specification) -> anyhow::Result<Delivery> {
-    let app = specification.newsroom.open().await?;
+    let app = specification.newsroom.open(specification.prepared).await?;
     let shutdown = CancellationToken::new();
     let worker = Worker::new(app.clone(), shutdown.clone()).await?;
+    if specification.prepared {
+        worker.prepare_keys().await?;
+    }
     let worker = tokio::spawn(worker.run());
     let mut delivery = Delivery::default();
     for _ in 0..specification.alerts {
@@ -73,7 +78,7 @@ pub async fn send(specification: &Specification) -> anyhow::Result<Delivery> {
         let size = size(&app, &specification.newsroom).await?;
         let (cpu, statements) = (process::cpu(std::process::id())?, app.db.statements());
         let (published, began) = (app.now(), Instant::now());
-        let alert = deliver(&app, draft).await?;
+        let alert = deliver(&app, draft, specification.prepared).await?;
         delivery.seconds += began.elapsed().as_secs_f64();
         delivery.cpu += (process::cpu(std::process::id())? - cpu).as_secs_f64();
         delivery.statements += app.db.statements() - statements;
@@ -109,9 +114,10 @@ async fn draft(app: &App, specification: &Specification) -> anyhow::Result<uuid:
 }
 
 /// Publishes a story with an alert and waits for its end.
-async fn deliver(app: &App, story: uuid::Uuid) -> anyhow::Result<Alert> {
-    let input =
-        publish_article::Input { lock_version: None, alert: Some(alert_input::Input::default()) };
+async fn deliver(app: &App, story: uuid::Uuid, breaking: bool) -> anyhow::Result<Alert> {
+    let urgency = breaking.then_some(Urgency::High);
+    let alert = alert_input::Input { urgency, ..alert_input::Input::default() };
+    let input = publish_article::Input { lock_version: None, alert: Some(alert) };
     let published = publish_article(app, &Viewer::System, story, input).await;
     let published = published.map_err(|fault| anyhow!("{fault:?}"))?;
     let id = published.alert.context("no alert was queued")?.id;

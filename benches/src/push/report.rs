@@ -30,7 +30,6 @@ pub fn tell(
             value.as_f64().map_or("not measured".to_owned(), |v| format!("{v:.3}"))
         );
     }
-    println!("prepared_vs_node22 is not measured: the worker makes no keys beforehand yet.");
     if plan.many < 1_000_000 {
         println!("Keys that speak of 1 M were measured at {} subscriptions.", plan.many);
     }
@@ -53,9 +52,9 @@ fn tell_sealing(sealing: Sealing) {
 }
 
 fn everybody(plan: &Plan) -> Vec<Who> {
-    let ours = [plan.many, plan.few]
+    let ours = [(plan.many, Keys::Prepared), (plan.many, Keys::Fresh), (plan.few, Keys::Fresh)]
         .into_iter()
-        .flat_map(|readers| DATABASES.map(|kind| Who::Ours(kind, readers, Keys::Fresh)));
+        .flat_map(|(readers, keys)| DATABASES.map(|kind| Who::Ours(kind, readers, keys)));
     [Who::Npm, Who::Crate].into_iter().chain(ours).collect()
 }
 
@@ -64,8 +63,9 @@ fn tell_turns(plan: &Plan, results: &Results) {
         let name = match who {
             Who::Npm => format!("npm web-push, Node {}", results.node.trim_start_matches('v')),
             Who::Crate => "crate web-push, hyper client".to_owned(),
-            Who::Ours(kind, readers, Keys::Fresh) => {
-                format!("Khabar, fresh keys, {kind}, {}", table::thousands(readers as f64))
+            Who::Ours(kind, readers, keys) => {
+                let keys = if keys == Keys::Fresh { "fresh" } else { "prepared" };
+                format!("Khabar, {keys} keys, {kind}, {}", table::thousands(readers as f64))
             }
         };
         let turns: Vec<&Turn> = results.turns.iter().filter(|turn| turn.who == who).collect();
@@ -111,6 +111,7 @@ fn keys(plan: &Plan, sealing: Sealing, results: &Results) -> anyhow::Result<Valu
         median(&ratios.collect::<Vec<_>>())
     };
     let many = |kind| Who::Ours(kind, plan.many, Keys::Fresh);
+    let prepared = |kind| Who::Ours(kind, plan.many, Keys::Prepared);
     let few = |kind| Who::Ours(kind, plan.few, Keys::Fresh);
     let least = |value: &dyn Fn(&'static str) -> f64| {
         DATABASES.into_iter().map(value).fold(f64::INFINITY, f64::min)
@@ -119,7 +120,7 @@ fn keys(plan: &Plan, sealing: Sealing, results: &Results) -> anyhow::Result<Valu
         DATABASES.into_iter().map(value).fold(f64::NEG_INFINITY, f64::max)
     };
     let deliveries = |kind| {
-        let of = move |turn: &&Turn| turn.who == many(kind);
+        let of = move |turn: &&Turn| [many(kind), prepared(kind)].contains(&turn.who);
         results.turns.iter().filter(of).filter_map(|turn| turn.delivery.as_ref())
     };
     let growth = |kind| {
@@ -135,7 +136,7 @@ fn keys(plan: &Plan, sealing: Sealing, results: &Results) -> anyhow::Result<Valu
         "seal_share_of_bare": sealing.share,
         "fresh_vs_node22": least(&|kind| ratio(many(kind), Who::Npm)),
         "fresh_vs_crate": least(&|kind| ratio(many(kind), Who::Crate)),
-        "prepared_vs_node22": Value::Null,
+        "prepared_vs_node22": least(&|kind| ratio(prepared(kind), Who::Npm)),
         "rate_1m_vs_10k": least(&|kind| ratio(many(kind), few(kind))),
         "database_growth_mb_per_1m": most(&growth),
         "rss_mb_at_1m": most(&memory),

@@ -55,12 +55,13 @@ pub enum Who {
     Ours(&'static str, u64, Keys),
 }
 
-/// Which keys Khabar seals with. Those that are made beforehand become a variant here once the worker
-/// makes any: `prepared_vs_node22` is told from the results that have it.
+/// Which keys Khabar seals with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keys {
     /// Made for each message when it is sent.
     Fresh,
+    /// Made before the news breaks.
+    Prepared,
 }
 
 /// How somebody's turn went.
@@ -100,9 +101,15 @@ pub struct Results {
 }
 
 /// Sends alerts by Khabar, in a process of its own.
-pub fn ours(newsroom: &Newsroom, locale: &str, alerts: usize) -> anyhow::Result<Delivery> {
-    let specification =
-        Specification { newsroom: newsroom.clone(), locale: locale.to_owned(), alerts };
+pub fn ours(
+    newsroom: &Newsroom,
+    locale: &str,
+    alerts: usize,
+    keys: Keys,
+) -> anyhow::Result<Delivery> {
+    let (newsroom, locale) = (newsroom.clone(), locale.to_owned());
+    let prepared = keys == Keys::Prepared;
+    let specification = Specification { newsroom, locale, alerts, prepared };
     let specification = serde_json::to_string(&specification)?;
     process::ask(process::myself(&["push", "ours", &specification])?)
 }
@@ -137,8 +144,10 @@ impl Course {
                 results.turns.push(turn);
             }
             for (kind, newsroom) in self.newsrooms.clone() {
-                let who = Who::Ours(kind, newsroom.readers, Keys::Fresh);
-                results.turns.push(self.our_turn(who, &newsroom)?);
+                results.turns.push(self.our_turn(kind, &newsroom, Keys::Fresh)?);
+                if newsroom.readers == self.plan.many {
+                    results.turns.push(self.our_turn(kind, &newsroom, Keys::Prepared)?);
+                }
             }
         }
         for (kind, newsroom) in self.newsrooms.clone() {
@@ -171,10 +180,16 @@ impl Course {
         Ok((turn, sent.runtime))
     }
 
-    fn our_turn(&mut self, who: Who, newsroom: &Newsroom) -> anyhow::Result<Turn> {
+    fn our_turn(
+        &mut self,
+        kind: &'static str,
+        newsroom: &Newsroom,
+        keys: Keys,
+    ) -> anyhow::Result<Turn> {
+        let who = Who::Ours(kind, newsroom.readers, keys);
         self.service.reset()?;
         let cpu = self.service.cpu()?;
-        let delivery = ours(newsroom, MANY, 1)?;
+        let delivery = ours(newsroom, MANY, 1, keys)?;
         let sink_cpu = (self.service.cpu()? - cpu) * 1e6 / newsroom.readers as f64;
         let report = self.service.report()?;
         let turn = Turn {
@@ -194,7 +209,7 @@ impl Course {
     /// message of each takes, counted from the editor's click.
     fn first_alerts(&mut self, newsroom: &Newsroom) -> anyhow::Result<Vec<f64>> {
         self.service.reset()?;
-        let delivery = ours(newsroom, FEW, self.plan.first_alerts)?;
+        let delivery = ours(newsroom, FEW, self.plan.first_alerts, Keys::Fresh)?;
         let report = self.service.report()?;
         let expected = FEW_READERS * self.plan.first_alerts as u64;
         ensure!(report.accepted == expected, "not every reader was told: {}", report.accepted);
