@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::data_folder;
 use crate::domain::clock::Clock;
 use crate::domain::sealing::{KEY, SealingKey};
-use crate::push::vapid::VapidKeys;
+use crate::domain::vapid_keys::VapidKeys;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "master.key";

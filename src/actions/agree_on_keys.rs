@@ -4,8 +4,8 @@ use anyhow::anyhow;
 
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
+use crate::domain::vapid_keys::VapidKeys;
 use crate::keys;
-use crate::push::vapid::VapidKeys;
 use crate::storage::{self, Change};
 
 /// The setting in which an older version kept the public key that readers subscribed with.

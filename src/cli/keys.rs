@@ -12,7 +12,7 @@ use crate::actions::rotate_data_key::rotate_data_key;
 use crate::app::App;
 use crate::config::Config;
 use crate::domain::failure::Failure;
-use crate::push::vapid::VapidKeys;
+use crate::domain::vapid_keys::VapidKeys;
 use crate::{keys, storage};
 
 /// What can be done with keys.

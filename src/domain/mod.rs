@@ -24,4 +24,5 @@ pub mod slug;
 pub mod text;
 pub mod token;
 pub mod user;
+pub mod vapid_keys;
 pub mod viewer;

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::domain::alert::Alert;
 use crate::domain::alert_message::{Form, MAX_PAYLOAD, SHORT_PAYLOAD};
 use crate::domain::push_subscription::Recipient;
-use crate::push::vapid::VapidKeys;
+use crate::domain::vapid_keys::VapidKeys;
 use crate::push::{Letter, Message, Sent};
 use crate::storage;
 

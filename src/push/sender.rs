@@ -22,12 +22,13 @@ use super::gate::{Gate, Resting};
 use super::outcome::Outcome;
 use super::seal::Prepared;
 use super::transport::Transport;
-use super::vapid::{Signer, VapidKeys};
+use super::vapid::Signer;
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
 use crate::domain::alert_message::Form;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::push_subscription::Recipient;
+use crate::domain::vapid_keys::VapidKeys;
 
 /// Messages sealed in one go: long enough for a thread to be worth it, short enough to begin soon.
 const SEALED_AT_ONCE: usize = 50;

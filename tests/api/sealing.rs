@@ -7,7 +7,7 @@ use khabar::actions::rotate_data_key::rotate_data_key;
 use khabar::app::App;
 use khabar::domain::clock::SystemClock;
 use khabar::domain::sealing::SealingKey;
-use khabar::push::vapid::VapidKeys;
+use khabar::domain::vapid_keys::VapidKeys;
 use khabar::storage::{self, Vault, migrate};
 use sea_orm::ConnectionTrait;
 use serde_json::json;

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use khabar::domain::clock::SystemClock;
-use khabar::push::vapid::VapidKeys;
+use khabar::domain::vapid_keys::VapidKeys;
 use serde::Serialize;
 use serde_json::Value;
 
