@@ -7,6 +7,7 @@
 mod database;
 
 mod commands;
+mod keys;
 mod kill;
 mod process;
 mod start;

@@ -1,0 +1,60 @@
+//! `khabar keys`: what an operator does with them.
+
+use crate::database::TestDatabase;
+use crate::process::{khabar, run};
+
+/// What a command prints.
+fn says(database: &TestDatabase, arguments: &[&str]) -> String {
+    let (output, errors) = run(khabar(database).arg("keys").args(arguments));
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Why a command is refused.
+fn refuses(database: &TestDatabase, arguments: &[&str]) -> String {
+    let (output, errors) = run(khabar(database).arg("keys").args(arguments));
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    errors
+}
+
+#[tokio::test]
+async fn keys_rotate_come_from_elsewhere_and_are_listed() {
+    let database = TestDatabase::create_empty().await;
+    let first = says(&database, &["generate"]);
+    assert_eq!(first, says(&database, &["generate"]), "made once");
+    assert_eq!(first.trim().len(), 87, "65 bytes in base64url");
+    let status = says(&database, &["status"]);
+    for line in ["data key 1, since", first.trim(), "prepared keys: 0"] {
+        assert!(status.contains(line), "{line} is missing in {status}");
+    }
+
+    assert!(says(&database, &["rotate-data"]).contains("data key 2 seals from now on; 1 old"));
+    let second = says(&database, &["rotate-vapid"]);
+    assert!(
+        !second.contains(first.trim()) && second.contains(says(&database, &["generate"]).trim())
+    );
+
+    let file = database.folder.path().join("keys.json");
+    let file = file.to_str().unwrap();
+    assert!(refuses(&database, &["import", file]).contains("there is no file"));
+    let theirs = r#"{"publicKey":"BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8","privateKey":"yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"}"#;
+    std::fs::write(file, theirs.replace("yfWP", "yfWQ")).unwrap();
+    assert!(refuses(&database, &["import", file]).contains("do not belong together"));
+    std::fs::write(file, theirs).unwrap();
+    assert!(says(&database, &["import", file]).contains("BP4z9KsN"));
+    assert!(refuses(&database, &["import", file]).contains("has this key pair already"));
+    let status = says(&database, &["status"]);
+    assert_eq!(status.matches("VAPID key").count(), 3, "{status}");
+    assert!(says(&database, &["adopt"]).contains("nothing to do"));
+}
+
+#[tokio::test]
+async fn a_lost_master_key_is_replaced_on_purpose_alone() {
+    let database = TestDatabase::create_empty().await;
+    let first = says(&database, &["generate"]);
+    std::fs::remove_file(database.folder.path().join("data/master.key")).unwrap();
+    assert!(refuses(&database, &["generate"]).contains("khabar keys adopt"));
+    let adopted = says(&database, &["adopt"]);
+    assert!(adopted.starts_with("adopted") && !adopted.contains(first.trim()), "{adopted}");
+    assert!(adopted.contains(says(&database, &["generate"]).trim()));
+}
