@@ -38,8 +38,7 @@ fn answers() -> Vec<(Behaviour, End)> {
     answers.extend([404, 410].map(status(End::Gone)));
     answers.push(status(End::Shortened)(413));
     answers.extend([400, 405, 415].map(status(End::Rejected)));
-    answers
-        .extend([301, 302, 307, 308, 402, 409, 418, 451].map(status(End::Failed)));
+    answers.extend([301, 302, 307, 308, 402, 409, 418, 451].map(status(End::Failed)));
     answers
         .extend([401, 403, 406, 429, 500, 501, 502, 503, 504, 505, 599].map(status(End::Failed)));
     answers.extend([

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::newsroom::{Newsroom, until};
+use crate::newsroom::{Newsroom, Worker, until};
 use crate::soak::{Toll, long_or, rounds};
 use crate::support::push_service::{Behaviour, Browser};
 
@@ -25,14 +25,15 @@ fn nobody_is_forgotten_whenever_a_worker_is_killed() {
 
 #[test]
 fn nobody_is_forgotten_when_a_worker_is_killed_at_the_worst_moment() {
-    let chosen = async |number| match number % 5 {
+    let chosen = async |number| match number % 6 {
         0 => while_it_plans().await,
         1 => before_a_send().await,
         2 => after_the_sends().await,
         3 => amid_the_commit().await,
-        _ => after_its_lease_ran_out().await,
+        4 => after_its_lease_ran_out().await,
+        _ => gone_on_after_its_lease_ran_out().await,
     };
-    rounds(long_or(25, 5), AT_ONCE, chosen).note("a worker killed at moments that were chosen");
+    rounds(long_or(30, 6), AT_ONCE, chosen).note("a worker killed at moments that were chosen");
 }
 
 async fn while_it_plans() -> Toll {
@@ -90,16 +91,23 @@ async fn amid_the_commit() -> Toll {
     finish(&newsroom, alert).await
 }
 
-/// Stopped until another has done its work; then it goes on, as a machine does that slept.
+/// Stopped until another has its work, and killed while that one is at it.
 async fn after_its_lease_ran_out() -> Toll {
     let newsroom = Newsroom::found(520).await;
-    newsroom.push.otherwise(Some(Behaviour::Hold(410)));
-    let stale = newsroom.worker();
-    let alert = newsroom.alert().await;
-    newsroom.until_held(0).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stale.signal("-STOP");
-    newsroom.push.otherwise(None);
+    let (stale, alert) = stopped_amid_a_page(&newsroom).await;
+    let heir = newsroom.worker();
+    newsroom.until_answered(100, alert).await;
+    newsroom.kill(stale);
+    let all = Counts { accepted: 520, ..Counts::default() };
+    assert_eq!(newsroom.until_done(alert).await, all);
+    drop(heir);
+    newsroom.toll(&[]).await
+}
+
+/// Stopped until another has done its work; then it goes on, as a machine does that slept.
+async fn gone_on_after_its_lease_ran_out() -> Toll {
+    let newsroom = Newsroom::found(520).await;
+    let (stale, alert) = stopped_amid_a_page(&newsroom).await;
     let heir = newsroom.worker();
     let all = Counts { accepted: 520, ..Counts::default() };
     assert_eq!(newsroom.until_done(alert).await, all);
@@ -115,6 +123,18 @@ async fn after_its_lease_ran_out() -> Toll {
     assert_eq!(subscriptions(&newsroom).await, 520, "a stale 410 deletes nobody");
     newsroom.kill(stale);
     newsroom.toll(&[]).await
+}
+
+/// A worker that is stopped while its first messages wait for their answers, and its alert.
+async fn stopped_amid_a_page(newsroom: &Newsroom) -> (Worker, Uuid) {
+    newsroom.push.otherwise(Some(Behaviour::Hold(410)));
+    let worker = newsroom.worker();
+    let alert = newsroom.alert().await;
+    newsroom.until_held(0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    worker.signal("-STOP");
+    newsroom.push.otherwise(None);
+    (worker, alert)
 }
 
 /// A round with readers who are gone and with some who are reached at the second try.
