@@ -11,6 +11,10 @@ run:
 test:
     bin/test
 
+# What alerts must survive, at length: kills, bad push services, hostile input
+soak *names:
+    bin/soak {{names}}
+
 # The tests on SQLite alone
 quick:
     cargo test

@@ -18,8 +18,8 @@ const FIXED_NAMES: [(&str, &str); 1] = [("database_url", "DATABASE_URL")];
 /// Where a value of the environment comes from.
 const FROM_ENVIRONMENT: &str = "the environment";
 /// Read from the environment by others than the settings: tests, and the choice of the file.
-const NOT_SETTINGS: [&str; 4] =
-    ["KHABAR_CONFIG", "KHABAR_SAMPLES", "KHABAR_TEST_DATABASE", "KHABAR_URL"];
+const NOT_SETTINGS: [&str; 5] =
+    ["KHABAR_CONFIG", "KHABAR_SAMPLES", "KHABAR_SOAK", "KHABAR_TEST_DATABASE", "KHABAR_URL"];
 
 /// Edits between two names that make one likely to be meant by the other.
 const NEAR: usize = 2;

@@ -117,9 +117,10 @@ fn is_trusted(domain: &str, rules: &EndpointRules) -> bool {
 }
 
 /// Whether a domain is the host or below it. A final dot makes it another name: two spellings of one
-/// endpoint would be two subscriptions of one reader.
+/// endpoint would be two subscriptions of one reader. Labels are not empty: no resolver takes those.
 fn is_within(domain: &str, host: &str) -> bool {
-    domain == host || domain.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'))
+    let below = domain.strip_suffix(host).and_then(|rest| rest.strip_suffix('.'));
+    domain == host || below.is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
 }
 
 fn is_web(url: &Url) -> bool {
@@ -256,6 +257,8 @@ mod tests {
             "https://evilfcm.googleapis.com.example/",
             "https://xfcm.googleapis.com/x",
             "https://fcm.googleapis.com./x",
+            "https://.fcm.googleapis.com/x",
+            "https://a..fcm.googleapis.com/x",
             "https://169.254.169.254/a.google.com/",
             "https://evil.example/fcm.googleapis.com",
             "https://evil.example#fcm.googleapis.com",

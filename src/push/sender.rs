@@ -35,7 +35,8 @@ const SEALED_AT_ONCE: usize = 50;
 /// Messages of one page under way at once; each push service has a bound of its own besides.
 const AT_ONCE: usize = 512;
 /// How long a page waits for the slowest of its services. Messages that have not got their turn by
-/// then wait elsewhere, and hold up nobody.
+/// then wait elsewhere, and hold up nobody. Far shorter than a lease: whoever was stopped for as long
+/// as that, with its whole machine perhaps, must begin none when it goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Services that are remembered while nothing is on its way to them.
 const REMEMBERED: usize = 1_000;
@@ -98,6 +99,17 @@ struct Sealed {
     body: Option<Vec<u8>>,
 }
 
+/// What the letters of a page share.
+struct Page<'a> {
+    message: &'a Arc<Message>,
+    head: HeaderMap,
+    /// No letter waits for its turn beyond this.
+    deadline: Instant,
+    /// The same by the clock on the wall, which goes on while a machine sleeps.
+    over_at: Timestamp,
+    stop: &'a CancellationToken,
+}
+
 enum Fate {
     Tried(Outcome),
     Untried(Option<Resting>),
@@ -142,8 +154,14 @@ impl Sender {
         message: &Arc<Message>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Sent> {
-        let head = &head(message, self.clock.now())?;
-        let deadline = Instant::now() + PATIENCE;
+        let now = self.clock.now();
+        let page = &Page {
+            message,
+            head: head(message, now)?,
+            deadline: Instant::now() + PATIENCE,
+            over_at: now + PATIENCE,
+            stop,
+        };
         let mut letters = letters.into_iter();
         let chunks = std::iter::from_fn(|| {
             let chunk: Vec<Letter> = letters.by_ref().take(SEALED_AT_ONCE).collect();
@@ -153,7 +171,7 @@ impl Sender {
             .map(|chunk| self.seal(chunk, Arc::clone(message)))
             .buffered(2)
             .flat_map(stream::iter)
-            .map(|sealed| self.deliver(sealed, message, head, (deadline, stop)))
+            .map(|sealed| self.deliver(sealed, page))
             .buffer_unordered(AT_ONCE);
         let mut sent = Sent::default();
         while let Some((to, fate)) = sending.next().await {
@@ -191,13 +209,7 @@ impl Sender {
         }
     }
 
-    async fn deliver(
-        &self,
-        sealed: Sealed,
-        message: &Arc<Message>,
-        head: &HeaderMap,
-        (deadline, stop): (Instant, &CancellationToken),
-    ) -> (Recipient, Fate) {
+    async fn deliver(&self, sealed: Sealed, page: &Page<'_>) -> (Recipient, Fate) {
         let Sealed { to, opt_out_token, body } = sealed;
         let Some(body) = body else {
             // The row is damaged, or the system gives no randomness: no reason to delete anybody.
@@ -206,18 +218,21 @@ impl Sender {
         };
         let origin = to.endpoint.origin();
         let gate = self.gate(&origin);
-        let pass = match tokio::time::timeout_at(deadline, gate.pass(self.clock.now())).await {
-            Ok(Ok(pass)) if !stop.is_cancelled() => pass,
+        let turn = tokio::time::timeout_at(page.deadline, gate.pass(self.clock.now())).await;
+        let over = page.stop.is_cancelled() || self.clock.now() > page.over_at;
+        let pass = match turn {
+            Ok(Ok(pass)) if !over => pass,
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
             Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
         };
-        let mut outcome = self.attempt(&to, body, head, pass.place).await;
+        let mut outcome = self.attempt(&to, body, &page.head, pass.place).await;
         if outcome == Outcome::TooLarge {
-            let short = Message { form: message.short_form.clone(), ..(**message).clone() };
+            let long = page.message;
+            let short = Message { form: long.short_form.clone(), ..(**long).clone() };
             let letter = Letter { to: to.clone(), opt_out_token, prepared: None };
             let sealed = self.seal(vec![letter], Arc::new(short)).await;
             if let Some(body) = sealed.into_iter().next().and_then(|sealed| sealed.body) {
-                outcome = self.attempt(&to, body, head, pass.place).await;
+                outcome = self.attempt(&to, body, &page.head, pass.place).await;
             }
         }
         if let Some(alarm) = gate.learn(outcome, self.clock.now()) {

@@ -24,6 +24,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use crate::domain::push_subscription::{Endpoint, is_public};
@@ -84,7 +85,8 @@ impl Transport {
     /// Sends a request and reads the answer. `place` counts the messages that are under way to the
     /// same service: they share connections in its order.
     ///
-    /// `None` when nothing came back in time: what went wrong would name the address.
+    /// `None` when nothing came back in time: what went wrong would name the address. The head alone
+    /// says what became of the message: a body that does not end must not make it be sent again.
     pub(super) async fn send(
         &self,
         to: &Endpoint,
@@ -97,12 +99,12 @@ impl Transport {
         }
         let connection = usize::try_from(place / STREAMS).unwrap_or_default();
         let client = self.clients.get(connection % self.clients.len())?;
-        let exchange = async {
-            let (head, body) = client.request(request).await.ok()?.into_parts();
-            discard(body).await;
-            Some(Answer { status: head.status, headers: head.headers })
-        };
-        tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.ok().flatten()
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        let answered = timeout_at(deadline, client.request(request)).await.ok()?;
+        let (head, body) = answered.ok()?.into_parts();
+        // Given up half-way, the connection is closed and serves nobody again.
+        drop(timeout_at(deadline, discard(body)).await);
+        Some(Answer { status: head.status, headers: head.headers })
     }
 }
 
@@ -168,5 +170,20 @@ impl Service<Name> for PublicOnly {
             }
             Ok(allowed.into_iter())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_leads_nowhere_unless_tests_allow_it() {
+        let resolve = |allow_loopback| {
+            let name: Name = "localhost".parse().unwrap();
+            PublicOnly { allow_loopback }.call(name)
+        };
+        assert!(resolve(false).await.is_err());
+        assert!(resolve(true).await.unwrap().all(|address| address.ip().is_loopback()));
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail so")]
 
+#[allow(dead_code, reason = "shared with tests/survival, which uses the rest")]
 mod support;
 
 mod alert;

@@ -25,12 +25,17 @@ impl TestDatabase {
 
     /// A fresh database with nothing in it.
     pub async fn create_empty() -> Self {
+        if let Ok(server) = std::env::var(SERVER) {
+            return Self::create_on(&server).await;
+        }
         let folder = tempfile::tempdir().unwrap();
-        let url = match std::env::var(SERVER) {
-            Ok(server) => create_postgres(&server).await,
-            Err(_) => format!("sqlite:{}", folder.path().join("test.sqlite").display()),
-        };
+        let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
         Self { url, folder }
+    }
+
+    /// A fresh database with nothing in it, on this PostgreSQL server.
+    pub async fn create_on(server: &str) -> Self {
+        Self { url: create_postgres(server).await, folder: tempfile::tempdir().unwrap() }
     }
 
     /// A pool of its own, as another instance would have.

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -50,6 +51,8 @@ pub struct Message {
     pub topic: String,
     /// The public key of the pair that sealed it.
     pub sender_key: Vec<u8>,
+    /// Whom the sender's token names as its subject.
+    pub sender: String,
 }
 
 /// A browser: its subscription, and the private key that opens its messages.
@@ -78,6 +81,11 @@ impl Browser {
         Self { keys, auth, ..self.clone() }
     }
 
+    /// The same keys at another endpoint.
+    pub fn at(&self, endpoint: String) -> Self {
+        Self { endpoint, ..self.clone() }
+    }
+
     /// The public key and the secret as they are stored.
     pub fn raw_keys(&self) -> ([u8; 65], [u8; 16]) {
         (self.keys.public_key().try_into().unwrap(), self.auth)
@@ -94,6 +102,7 @@ struct Inner {
     /// Each key pair that has sealed, with what it sealed.
     sealed_by: HashMap<Vec<u8>, Bytes>,
     reused: bool,
+    delay: Duration,
 }
 
 struct Service {
@@ -136,6 +145,19 @@ impl PushService {
         browser
     }
 
+    /// New browsers that share their keys: to make keys for each takes longer than all else.
+    pub fn browsers(&self, count: usize) -> Vec<Browser> {
+        let one = self.browser("reader");
+        let another = |number: usize| {
+            let name = format!("reader{number}");
+            let endpoint = format!("{}/push/{name}", self.service.origin);
+            let browser = Browser { endpoint, name, ..one.clone() };
+            self.know(&browser);
+            browser
+        };
+        (0..count).map(another).collect()
+    }
+
     /// Opens messages to this endpoint with these keys from now on.
     pub fn know(&self, browser: &Browser) {
         self.inner().browsers.insert(browser.name.clone(), browser.clone());
@@ -149,6 +171,11 @@ impl PushService {
     /// What is done with every request that has no script; `None` takes the message.
     pub fn otherwise(&self, behaviour: Option<Behaviour>) {
         self.inner().otherwise = behaviour;
+    }
+
+    /// Waits so long before each answer from now on.
+    pub fn slow_down(&self, delay: Duration) {
+        self.inner().delay = delay;
     }
 
     /// Lets one held request go on.
@@ -165,6 +192,11 @@ impl PushService {
     /// begins as 1.
     pub fn answered(&self) -> Vec<(String, u16)> {
         self.inner().answered.clone()
+    }
+
+    /// How many answers were given.
+    pub fn answers(&self) -> usize {
+        self.inner().answered.len()
     }
 
     /// The statuses that requests to a browser were answered with.
@@ -217,11 +249,12 @@ async fn receive(
         let reused = *first != body;
         inner.reused |= reused;
     }
-    let behaviour = {
+    let (behaviour, delay) = {
         let mut inner = service.inner.lock().unwrap();
         let scripted = inner.scripts.get_mut(&name).and_then(VecDeque::pop_front);
-        scripted.or_else(|| inner.otherwise.clone())
+        (scripted.or_else(|| inner.otherwise.clone()), inner.delay)
     };
+    tokio::time::sleep(delay).await;
     let answered = |status: u16| {
         service.inner.lock().unwrap().answered.push((name.clone(), status));
         StatusCode::from_u16(status)
@@ -284,7 +317,7 @@ fn check(service: &Service, name: &str, headers: &HeaderMap, body: &[u8]) -> Res
     {
         return Err(400);
     }
-    authorize(service, header("authorization").ok_or(401_u16)?).ok_or(401_u16)?;
+    let sender = authorize(service, header("authorization").ok_or(401_u16)?).ok_or(401_u16)?;
     let browser = service.inner.lock().unwrap().browsers.get(name).cloned().ok_or(404_u16)?;
     let opened = ece::decrypt(&browser.keys, &browser.auth, body).map_err(|_| 400_u16)?;
     Ok(Message {
@@ -294,11 +327,12 @@ fn check(service: &Service, name: &str, headers: &HeaderMap, body: &[u8]) -> Res
         urgency: urgency.to_owned(),
         topic: topic.to_owned(),
         sender_key: body[21..86].to_vec(),
+        sender,
     })
 }
 
-/// Verifies a VAPID token as RFC 8292 §2 and §4.2 demand.
-fn authorize(service: &Service, authorization: &str) -> Option<()> {
+/// Verifies a VAPID token as RFC 8292 §2 and §4.2 demand; its subject.
+fn authorize(service: &Service, authorization: &str) -> Option<String> {
     let parameters: HashMap<&str, &str> = authorization
         .strip_prefix("vapid ")?
         .split(',')
@@ -320,5 +354,5 @@ fn authorize(service: &Service, authorization: &str) -> Option<()> {
     let in_time = expires > now.timestamp() && expires <= (now + TimeDelta::hours(24)).timestamp();
     let subject = claims["sub"].as_str()?;
     let reachable = subject.starts_with("mailto:") || subject.starts_with("https://");
-    (claims["aud"] == service.origin && in_time && reachable).then_some(())
+    (claims["aud"] == service.origin && in_time && reachable).then(|| subject.to_owned())
 }
