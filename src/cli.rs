@@ -1,11 +1,14 @@
 //! The command line: what there is to run, and what each command needs.
 
+mod alert;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
+use self::alert::AlertCommand;
 use crate::actions::agree_on_keys::adopt_keys;
 use crate::actions::create_edition::{self, create_edition};
 use crate::actions::create_user::{self, create_user};
@@ -60,6 +63,11 @@ enum Command {
     User {
         #[command(subcommand)]
         what: UserCommand,
+    },
+    /// Alerts readers, and shows how alerts come along.
+    Alert {
+        #[command(subcommand)]
+        what: AlertCommand,
     },
     /// Manages the keys that identify this newsroom to push services.
     Keys {
@@ -169,6 +177,7 @@ impl Cli {
             }
             Command::Edition { what } => run_edition(config, what).await,
             Command::User { what } => run_user(config, what).await,
+            Command::Alert { what } => alert::run(config, what).await,
             Command::Demo => {
                 let app = App::open(config).await?;
                 app.migrate().await?;

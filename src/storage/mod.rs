@@ -20,6 +20,7 @@ mod keyset;
 pub mod migrate;
 pub mod push_service;
 pub mod push_subscription;
+pub mod queue;
 pub mod session;
 pub mod setting;
 pub mod slug_redirect;
