@@ -2,6 +2,7 @@
 
 mod alert;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +44,11 @@ enum Command {
     /// Serves the API and works on alerts in one process (the default).
     Serve,
     /// Works on alerts alone: run as many of these as you like beside one PostgreSQL.
-    Worker,
+    Worker {
+        /// Where it serves /metrics and /health/live, such as 127.0.0.1:9090; nowhere when absent.
+        #[arg(long, value_name = "ADDRESS")]
+        metrics: Option<SocketAddr>,
+    },
     /// Changes the database's schema, or shows where it stands.
     Migrate {
         #[command(subcommand)]
@@ -163,7 +168,7 @@ impl Cli {
         telemetry::log(&config)?;
         match command {
             Command::Serve => serve::serve(config).await,
-            Command::Worker => serve::work(config).await,
+            Command::Worker { metrics } => serve::work(config, metrics).await,
             Command::Keys { what: KeysCommand::Generate } => generate_keys(&config),
             Command::Keys { what: KeysCommand::Adopt } => {
                 let app = App::open(config).await?;

@@ -14,6 +14,9 @@ use crate::push_service::{Behaviour, Browser, PushService};
 const SUBSCRIBE: &str = "mutation($input: PushSubscriptionCreateInput!) { \
     pushSubscriptionCreate(input: $input) { token userErrors { message } } }";
 
+/// A story of the demo.
+const STORY: &str = "ar-IQ/بغداد-افتتاح-جسر-النخيل-أمام-السير-بعد-عامين-من-العمل";
+
 fn alert(database: &TestDatabase, words: &[&str]) -> Command {
     let mut command = khabar(database);
     command.arg("alert").args(words);
@@ -91,6 +94,18 @@ async fn an_alert_is_sent_followed_and_replayed() {
     assert_eq!(push.received(&refuses).len(), 1);
     assert_eq!(push.received(&takes).len(), 1, "nobody else is told again");
 
+    let metrics = reqwest::get(format!("{url}metrics")).await.unwrap().text().await.unwrap();
+    let accepted = "khabar_push_total{outcome=\"accepted\",service=\"other\"} 2";
+    contains(
+        &metrics,
+        &[accepted, "khabar_queue_lag_seconds{kind=\"shard\"} 0", "khabar_shards_open 0"],
+    );
+    let documented = include_str!("../../docs/operating.md");
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        contains(documented, &[&format!("`{}", line.split(' ').next().unwrap())]);
+        contains(&metrics, &[&format!("# HELP {}", line.split(' ').next().unwrap())]);
+    }
+
     let errors = refused(run(&mut alert(&database, &["replay", &id])));
     contains(&errors, &["nobody is tried again", "nobody was given up"]);
     let errors =
@@ -110,12 +125,10 @@ async fn without_a_worker_it_says_so_and_ctrl_c_leaves_the_alert() {
         &["there are: ar-IQ, ckb-IQ"],
     );
     contains(&refused(run(&mut alert(&database, &["send", missing]))), &["publish it first"]);
-    let slug = "بغداد-افتتاح-جسر-النخيل-أمام-السير-بعد-عامين-من-العمل";
-    let story = format!("ar-IQ/{slug}");
-    let past = ["send", &story, "--at", "2001-01-01T00:00:00Z"];
+    let past = ["send", STORY, "--at", "2001-01-01T00:00:00Z"];
     contains(&refused(run(&mut alert(&database, &past))), &["scheduledAt: must lie in the future"]);
 
-    let mut sending = alert(&database, &["send", &story])
+    let mut sending = alert(&database, &["send", STORY])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -135,11 +148,29 @@ async fn without_a_worker_it_says_so_and_ctrl_c_leaves_the_alert() {
     contains(&called_back, &["called back", "State      CANCELLED"]);
     refused(run(&mut alert(&database, &["cancel", &id])));
     let (later, _) =
-        told(run(&mut alert(&database, &["send", &story, "--at", "2999-01-01T00:00:00Z"])));
+        told(run(&mut alert(&database, &["send", STORY, "--at", "2999-01-01T00:00:00Z"])));
     contains(&later, &["It is sent at 2999-01-01T00:00:00Z"]);
     let nobody = "00000000-0000-0000-0000-000000000007";
     for command in ["status", "cancel", "replay"] {
         let errors = refused(run(&mut alert(&database, &[command, nobody])));
         contains(&errors, &["there is no", "`khabar alert status` lists the last ones"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_alone_delivers_and_serves_its_metrics() {
+    let database = TestDatabase::create_empty().await;
+    told(run(khabar(&database).arg("demo")));
+    let mut working =
+        Serving::start(khabar(&database).args(["worker", "--metrics", "127.0.0.1:0"]));
+    let url = working.url();
+    let (sent, _) = told(run(&mut alert(&database, &["send", STORY])));
+    contains(&sent, &["State      DONE", "Audience   0\n"]);
+    let get = async |path: &str| reqwest::get(format!("{url}{path}")).await.unwrap();
+    let metrics = get("metrics").await.text().await.unwrap();
+    contains(&metrics, &["khabar_push_circuits_open{service=\"other\"} 0", "khabar_shards_open 0"]);
+    assert_eq!(get("health/live").await.text().await.unwrap(), "alive\n");
+    assert_eq!(get("graphql").await.status().as_u16(), 404);
+    let (status, ended) = working.stop();
+    assert!(status.success(), "{ended}");
 }
