@@ -1,13 +1,16 @@
 //! The command line: what there is to run, and what each command needs.
 
+mod alert;
 mod keys;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
+use self::alert::AlertCommand;
 use crate::actions::create_edition::{self, create_edition};
 use crate::actions::create_user::{self, create_user};
 use crate::app::App;
@@ -41,7 +44,11 @@ enum Command {
     /// Serves the API and works on alerts in one process (the default).
     Serve,
     /// Works on alerts alone: run as many of these as you like beside one PostgreSQL.
-    Worker,
+    Worker {
+        /// Where it serves /metrics and /health/live, such as 127.0.0.1:9090; nowhere when absent.
+        #[arg(long, value_name = "ADDRESS")]
+        metrics: Option<SocketAddr>,
+    },
     /// Changes the database's schema, or shows where it stands.
     Migrate {
         #[command(subcommand)]
@@ -61,6 +68,11 @@ enum Command {
     User {
         #[command(subcommand)]
         what: UserCommand,
+    },
+    /// Alerts readers, and shows how alerts come along.
+    Alert {
+        #[command(subcommand)]
+        what: AlertCommand,
     },
     /// Manages the keys that seal what is stored of readers and identify this newsroom to push
     /// services.
@@ -148,7 +160,7 @@ impl Cli {
         telemetry::log(&config)?;
         match command {
             Command::Serve => serve::serve(config).await,
-            Command::Worker => serve::work(config).await,
+            Command::Worker { metrics } => serve::work(config, metrics).await,
             Command::Keys { what } => what.run(config).await,
             Command::Migrate { step } => run_migration(config, step).await,
             Command::Import { format: Import::Wxr { file, edition } } => {
@@ -156,6 +168,7 @@ impl Cli {
             }
             Command::Edition { what } => run_edition(config, what).await,
             Command::User { what } => run_user(config, what).await,
+            Command::Alert { what } => alert::run(config, what).await,
             Command::Demo => {
                 let app = App::open(config).await?;
                 app.migrate().await?;

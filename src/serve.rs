@@ -1,5 +1,6 @@
 //! Serving and working: what is started, in which order, and how it ends.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::app::App;
 use crate::cli::say;
 use crate::config::{Config, local_address, without_secrets};
 use crate::domain::failure::Failure;
-use crate::http::{self, Edge};
+use crate::http::{self, Edge, Metrics};
 use crate::jobs::worker::Worker;
 use crate::live::Tail;
 use crate::{demo, graphql, telemetry};
@@ -33,9 +34,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = telemetry::metrics()?;
     let app = App::open(config).await?;
     let listen = app.config.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; is another server running there?"))?;
+    let listener = listen_on(listen).await?;
     app.migrate().await?;
     agree_on_keys(&app).await.map_err(Failure::into_words)?;
     if app.config.demo {
@@ -46,7 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let worker = Worker::new(app.clone(), draining.clone()).await?;
     let edge = Edge {
         schema: graphql::build(&app, tail.live()),
-        metrics: metrics.clone(),
+        metrics: Metrics::new(app.clone(), metrics.clone()),
         health: Arc::new(vec![("events", tail.health()), ("worker", worker.health())]),
         draining: draining.clone(),
         under_way: TaskTracker::new(),
@@ -72,15 +71,35 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     end(app, served, &draining).await
 }
 
-/// Works on jobs until Ctrl-C or SIGTERM.
-pub async fn work(config: Config) -> anyhow::Result<()> {
+/// Works on jobs until Ctrl-C or SIGTERM. Shows its metrics at an address, if there is one.
+pub async fn work(config: Config, watched_at: Option<SocketAddr>) -> anyhow::Result<()> {
     let app = App::open(config).await?;
     app.migrate().await?;
     agree_on_keys(&app).await.map_err(Failure::into_words)?;
     let draining = end_on_signal();
     let worker = Worker::new(app.clone(), draining.clone()).await?;
     tracing::info!("working on {}", without_secrets(&app.config.database_url));
-    end(app, worker.run(), &draining).await
+    let background = TaskTracker::new();
+    if let Some(watched_at) = watched_at {
+        let metrics = telemetry::metrics()?;
+        let listener = listen_on(watched_at).await?;
+        let url = local_address(listener.local_addr().context("the address of the listener")?);
+        let router = http::router_of_worker(Metrics::new(app.clone(), metrics.clone()));
+        background.spawn(http::server::serve(listener, router, draining.clone()));
+        background.spawn(tidy(app.clone(), metrics, draining.clone()));
+        say(&format!("Khabar خبر works, and serves at {url}\n  Metrics    {url}metrics\n"))?;
+    }
+    background.close();
+    let working = async {
+        tokio::join!(worker.run(), background.wait());
+    };
+    end(app, working, &draining).await
+}
+
+async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is another server running there?"))
 }
 
 /// Runs until everything has ended by itself, or its time is over once the server drains; then
@@ -171,7 +190,7 @@ async fn write_clicks(app: App, draining: CancellationToken) {
 }
 
 /// Tells whoever started it where everything is. The only place that prints a password.
-fn greet(app: &App, listen: std::net::SocketAddr, admin: &FirstAdmin) -> anyhow::Result<()> {
+fn greet(app: &App, listen: SocketAddr, admin: &FirstAdmin) -> anyhow::Result<()> {
     let url = local_address(listen);
     let mut lines = format!(
         "Khabar خبر serves at {url}\n  \

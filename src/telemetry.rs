@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -25,7 +26,7 @@ pub fn log(config: &Config) -> anyhow::Result<()> {
 
 /// Starts the metrics and answers the handle that renders them.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
+    let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full("khabar_alert_accepted_seconds".to_owned()),
             &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0],
@@ -36,5 +37,32 @@ pub fn metrics() -> anyhow::Result<PrometheusHandle> {
         ])
         .context("the buckets of histograms")?
         .install_recorder()
-        .context("the metrics cannot be started")
+        .context("the metrics cannot be started")?;
+    describe();
+    Ok(metrics)
+}
+
+/// Says what each metric is. `docs/operating.md` says what to make of it.
+fn describe() {
+    describe_counter!("khabar_push_total", "Messages by push service and what it made of them");
+    describe_histogram!(
+        "khabar_alert_accepted_seconds",
+        "From the decision to alert to each message's acceptance"
+    );
+    describe_gauge!("khabar_push_circuits_open", "Origins of a push service that are left alone");
+    describe_gauge!(
+        "khabar_queue_lag_seconds",
+        "For how long the oldest work has been due that nobody holds"
+    );
+    describe_gauge!(
+        "khabar_oldest_lease_seconds",
+        "Since the last sign of life of the worker that has been silent longest over its work"
+    );
+    describe_gauge!("khabar_shards_open", "Shards that are not delivered to their end");
+    describe_gauge!("khabar_retries_waiting", "Messages that are tried again, now or later");
+    describe_gauge!("khabar_dead_letters", "Messages that were given up and can be replayed");
+    describe_gauge!("khabar_dead_jobs", "Jobs that were given up");
+    describe_gauge!("khabar_sockets", "WebSockets that are open");
+    describe_histogram!("khabar_http_seconds", "How long requests took, by status");
+    describe_histogram!("khabar_sql_seconds", "How long SQL statements took");
 }

@@ -9,8 +9,9 @@ use crate::app::App;
 use crate::domain::alert::Alert;
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
-use crate::storage;
 use crate::storage::article::Visibility;
+use crate::storage::audience::Size;
+use crate::storage::{self, Change};
 
 /// Why readers were not alerted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,32 @@ pub async fn create_alert(
     article_id: Uuid,
     input: Input,
 ) -> Result<Alert, Failure<Code>> {
+    let (change, alert) = write(app, viewer, article_id, input).await?;
+    change.commit().await?;
+    Ok(alert)
+}
+
+/// The alert as it would be, and how many it would concern. Whatever would be refused is; nothing is
+/// kept.
+pub async fn preview_alert(
+    app: &App,
+    viewer: &Viewer,
+    article_id: Uuid,
+    input: Input,
+) -> Result<(Alert, Size), Failure<Code>> {
+    // Written like any other, and dropped instead of committed.
+    let (_, alert) = write(app, viewer, article_id, input).await?;
+    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
+    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
+    Ok((alert, size))
+}
+
+async fn write(
+    app: &App,
+    viewer: &Viewer,
+    article_id: Uuid,
+    input: Input,
+) -> Result<(Change, Alert), Failure<Code>> {
     viewer.check(Permission::PublishArticles)?;
     let mut change = app.begin().await?;
     let tx = change.transaction();
@@ -56,6 +83,5 @@ pub async fn create_alert(
         return Err(Rejection::at("article", Code::ArticleNotFound, message).into());
     };
     let alert = queue_alert(app, &mut change, viewer, (&article, ""), &input).await?;
-    change.commit().await?;
-    Ok(alert)
+    Ok((change, alert))
 }

@@ -1,7 +1,11 @@
 //! Jobs: durable work that runs after the change that asked for it has committed.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// How long claimed work belongs to its worker without a sign of life.
+pub const LEASE: TimeDelta = TimeDelta::seconds(25);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,6 +27,9 @@ const PUSH_SERVICES: [&str; 5] = [
     "notify.windows.com",
 ];
 
+/// Every other one, in metrics.
+const OTHER: &str = "other";
+
 /// Which endpoints are accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointRules {
@@ -82,7 +85,12 @@ impl Endpoint {
     pub fn service(&self) -> &'static str {
         let domain = self.0.domain().unwrap_or_default();
         let known = PUSH_SERVICES.into_iter().find(|service| is_within(domain, service));
-        known.unwrap_or("other")
+        known.unwrap_or(OTHER)
+    }
+
+    /// Every name that [`Self::service`] gives.
+    pub fn services() -> impl Iterator<Item = &'static str> {
+        PUSH_SERVICES.into_iter().chain([OTHER])
     }
 
     /// Which push service it belongs to, however many hosts that has: those who follow these rules

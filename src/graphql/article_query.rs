@@ -18,7 +18,6 @@ use crate::domain::slug;
 use crate::domain::viewer::Permission;
 use crate::storage;
 use crate::storage::article::{ArticleFilter, ArticleOrder};
-use crate::storage::slug_redirect::{self, Noun};
 
 /// Which articles a list holds; all conditions must hold.
 #[derive(InputObject, Default)]
@@ -178,14 +177,7 @@ async fn by_slug(ctx: &Context<'_>, slug: &str, locale: &str) -> Result<Option<A
         return Ok(None);
     };
     let connection = ctx.app()?.db.connection();
-    let found = storage::article::by_slug(connection, edition.id, &slug, ctx.visibility()).await?;
-    if let Some(article) = found {
-        return Ok(Some(article.into()));
-    }
-    let Some(target) = slug_redirect::target(connection, Noun::Article, edition.id, &slug).await?
-    else {
-        return Ok(None);
-    };
-    let moved = storage::article::by_id(connection, target, ctx.visibility()).await?;
-    Ok(moved.map(|article| Article { article, moved_from: Some(slug) }))
+    let address = (edition.id, slug.as_str());
+    let found = storage::article::at_address(connection, address, ctx.visibility()).await?;
+    Ok(found.map(|article| Article { moved_from: (article.slug != slug).then_some(slug), article }))
 }

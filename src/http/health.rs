@@ -1,11 +1,11 @@
-//! Whether the server is alive, whether it is ready, and what it counts.
+//! Whether the server is alive, and whether it is ready.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
@@ -37,9 +37,4 @@ pub(super) async fn ready(State(edge): State<Edge>) -> Response {
     let ready = checks.values().all(|check| *check == Value::Bool(true));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(checks)).into_response()
-}
-
-/// Prometheus' text format.
-pub(super) async fn metrics(State(edge): State<Edge>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], edge.metrics.render())
 }

@@ -10,6 +10,7 @@ mod auth;
 mod graphiql;
 mod graphql;
 mod health;
+mod metrics;
 mod operation;
 mod request;
 mod response;
@@ -17,6 +18,8 @@ pub mod server;
 mod site;
 mod sse;
 mod websocket;
+
+pub use self::metrics::Metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +30,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -50,8 +52,8 @@ pub struct Edge {
     pub app: App,
     /// The schema.
     pub schema: Schema,
-    /// Renders the metrics.
-    pub metrics: PrometheusHandle,
+    /// The metrics.
+    pub metrics: Metrics,
     /// Whether the background tasks are well, by name.
     pub health: Arc<Vec<(&'static str, Arc<AtomicBool>)>>,
     /// Cancelled when the server drains: sockets and streams then close with a reason.
@@ -85,7 +87,7 @@ pub fn router(edge: Edge) -> Router {
         .route("/alerts/opt-out/{token}", get(alerts::ask_opt_out).post(alerts::opt_out))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::serve))
         .fallback(site::not_found)
         .method_not_allowed_fallback(response::method_not_allowed)
         .layer(CompressionLayer::new())
@@ -96,6 +98,15 @@ pub fn router(edge: Edge) -> Router {
         .layer(fixed(header::REFERRER_POLICY, "strict-origin-when-cross-origin"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .with_state(edge)
+}
+
+/// What is served of a worker that works alone.
+pub fn router_of_worker(metrics: Metrics) -> Router {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/metrics", get(metrics::serve))
+        .fallback(response::not_found)
+        .with_state(metrics)
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -10,12 +10,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::domain::clock::Timestamp;
+use crate::domain::job::LEASE;
 use crate::storage;
 use crate::storage::alert_retry::Batch;
 use crate::storage::alert_shard::Shard;
 
-/// How long claimed work belongs to its worker without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(25);
 /// How often a worker gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often the database's clock is looked at.

@@ -161,6 +161,15 @@ impl Gate {
         alarm
     }
 
+    /// Whether the service is left alone: nothing passes, or a probe alone.
+    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+        match self.state().circuit {
+            Circuit::Closed => false,
+            Circuit::Open { until, .. } => now < until,
+            Circuit::Probing { .. } => true,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,7 +27,7 @@ use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
 use crate::domain::alert_message::Form;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::push_subscription::Recipient;
+use crate::domain::push_subscription::{Endpoint, Recipient};
 use crate::domain::vapid_keys::VapidKeys;
 
 /// Messages sealed in one go: long enough for a thread to be worth it, short enough to begin soon.
@@ -90,7 +90,14 @@ pub struct Sender {
     cores: Arc<Semaphore>,
     at_once: u32,
     per_second: NonZeroU32,
-    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    gates: Mutex<HashMap<String, Way>>,
+}
+
+/// The way to an origin, and the well-known service that it belongs to.
+#[derive(Debug)]
+struct Way {
+    service: &'static str,
+    gate: Arc<Gate>,
 }
 
 struct Sealed {
@@ -217,7 +224,7 @@ impl Sender {
             return (to, Fate::Tried(Outcome::Failed(None)));
         };
         let origin = to.endpoint.origin();
-        let gate = self.gate(&origin);
+        let gate = self.gate(&origin, to.endpoint.service());
         let turn = tokio::time::timeout_at(page.deadline, gate.pass(self.clock.now())).await;
         let over = page.stop.is_cancelled() || self.clock.now() > page.over_at;
         let pass = match turn {
@@ -273,17 +280,34 @@ impl Sender {
         }
     }
 
-    fn gate(&self, origin: &str) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gate) = gates.get(origin) {
-            return Arc::clone(gate);
+    /// Tells the metrics how many services are left alone at the moment.
+    pub fn count_circuits(&self) {
+        let now = self.clock.now();
+        let mut open: HashMap<&str, u32> = Endpoint::services().map(|name| (name, 0)).collect();
+        for Way { service, gate } in self.gates().values() {
+            *open.entry(service).or_default() += u32::from(gate.is_open(now));
+        }
+        for (service, count) in open {
+            metrics::gauge!("khabar_push_circuits_open", "service" => service.to_owned())
+                .set(count);
+        }
+    }
+
+    fn gates(&self) -> MutexGuard<'_, HashMap<String, Way>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self, origin: &str, service: &'static str) -> Arc<Gate> {
+        let mut gates = self.gates();
+        if let Some(way) = gates.get(origin) {
+            return Arc::clone(&way.gate);
         }
         // Whoever subscribes may name a host of their own below a push service's.
         if gates.len() >= REMEMBERED {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+            gates.retain(|_, way| Arc::strong_count(&way.gate) > 1);
         }
         let gate = Arc::new(Gate::new(self.at_once, self.per_second));
-        gates.insert(origin.to_owned(), Arc::clone(&gate));
+        gates.insert(origin.to_owned(), Way { service, gate: Arc::clone(&gate) });
         gate
     }
 

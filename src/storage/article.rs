@@ -8,6 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entities::{article, article_author, article_tag, revision};
+use super::slug_redirect::{self, Noun};
 use super::{category, keyset, unreadable};
 use crate::domain::article::{Article, ArticleState, ArticleText, Dateline, Image};
 use crate::domain::body::Body;
@@ -83,7 +84,7 @@ pub async fn with_latest_text(
 }
 
 /// The article with this slug in an edition, if the viewer may see it.
-pub async fn by_slug(
+async fn by_slug(
     connection: &impl ConnectionTrait,
     edition_id: Uuid,
     slug: &str,
@@ -93,6 +94,21 @@ pub async fn by_slug(
         .filter(article::COLUMN.edition_id.eq(edition_id))
         .filter(article::COLUMN.slug.eq(slug));
     found.into_model::<Row>().one(connection).await?.map(Article::try_from).transpose()
+}
+
+/// The article at an address, if the viewer may see it: by its slug, or by one that it once had.
+pub async fn at_address(
+    connection: &impl ConnectionTrait,
+    (edition_id, slug): (Uuid, &str),
+    visibility: Visibility,
+) -> Result<Option<Article>, DbErr> {
+    if let Some(found) = by_slug(connection, edition_id, slug, visibility).await? {
+        return Ok(Some(found));
+    }
+    match slug_redirect::target(connection, Noun::Article, edition_id, slug).await? {
+        Some(target) => by_id(connection, target, visibility).await,
+        None => Ok(None),
+    }
 }
 
 /// The articles of these translation groups that the viewer may see.

@@ -11,9 +11,9 @@ use crate::domain::clock::Timestamp;
 use crate::domain::job::Job;
 
 /// Waits for its time.
-const QUEUED: &str = "QUEUED";
+pub(super) const QUEUED: &str = "QUEUED";
 /// Was given up; kept with its reason, so that nothing is lost unseen.
-const DEAD: &str = "DEAD";
+pub(super) const DEAD: &str = "DEAD";
 
 /// A job that one worker holds until its lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

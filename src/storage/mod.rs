@@ -22,6 +22,7 @@ pub mod migrate;
 pub mod prepared_keys;
 pub mod push_service;
 pub mod push_subscription;
+pub mod queue;
 pub mod session;
 pub mod setting;
 pub mod slug_redirect;

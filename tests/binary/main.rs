@@ -6,6 +6,11 @@
 #[path = "../api/support/database.rs"]
 mod database;
 
+#[allow(dead_code, reason = "shared with tests/api, which uses the rest")]
+#[path = "../api/support/push_service.rs"]
+mod push_service;
+
+mod alert;
 mod commands;
 mod keys;
 mod kill;

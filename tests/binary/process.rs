@@ -124,8 +124,17 @@ impl Drop for Serving {
 
 /// Runs a document.
 pub(crate) async fn ask(url: &str, query: &str) -> serde_json::Value {
+    ask_with(url, query, serde_json::Value::Null).await
+}
+
+/// Runs a document with variables.
+pub(crate) async fn ask_with(
+    url: &str,
+    query: &str,
+    variables: serde_json::Value,
+) -> serde_json::Value {
     drop(rustls::crypto::ring::default_provider().install_default());
     let request = reqwest::Client::new().post(format!("{url}graphql"));
-    let body = serde_json::json!({ "query": query });
+    let body = serde_json::json!({ "query": query, "variables": variables });
     request.json(&body).send().await.unwrap().json().await.unwrap()
 }

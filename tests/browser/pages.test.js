@@ -23,15 +23,17 @@ after(async () => {
 // Pictures of the demo are nowhere: this stands in for them.
 const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="#8fa7b5"/><circle cx="12" cy="3" r="1.4" fill="#f3dfa2"/><path d="M0 9 5 4l4 4 2-2 5 3z" fill="#3f5a52"/></svg>`;
 
-const open = async (path, { script = true, pictures = false } = {}) => {
+// With a list in `held`, streams that the page opens wait in it until they are continued.
+const open = async (path, { script = true, pictures = false, held } = {}) => {
   await page?.close();
   page = await browser.newPage();
   await page.setJavaScriptEnabled(script);
-  if (pictures) {
+  if (pictures || held) {
     await page.setRequestInterception(true);
     page.on("request", (request) => {
       const isOurs = request.url().startsWith(khabar.url);
-      if (isOurs) request.continue();
+      if (held && request.url().includes("/graphql/stream")) held.push(request);
+      else if (isOurs || !pictures) request.continue();
       else request.respond({ contentType: "image/svg+xml", body: PICTURE });
     });
   }
@@ -187,6 +189,29 @@ test("comments and stories appear while a page is open, and after the server was
   await Promise.all([page.waitForNavigation(), link.click()]);
   assert.equal(await text("h1"), "خبر وصل الآن");
   assert.deepEqual(page.faults.filter((fault) => !/ERR_CONNECTION|net::ERR|50\d/.test(fault)), []);
+});
+
+test("what comes between a page and its streams is not missed, and counted once", async () => {
+  const { article } = await khabar.publish("خبر بين الصفحة والبث");
+  const path = `/ar-IQ/${encodeURIComponent(article.slug)}`;
+  const before = await khabar.comment(article.id, "كان هنا قبل الصفحة");
+  for (const [address, streams] of [[path, 2], ["/ar-IQ", 1], ["/ar-IQ?category=بغداد", 1]]) {
+    const held = [];
+    await open(address, { held });
+    await until("the streams to be asked for", () => held.length === streams);
+    const story = await khabar.publish(`خبر قبل البث ${address}`);
+    const comment = address === path && (await khabar.comment(article.id, "تعليق قبل البث"));
+    // Other events of the site must not stand in the way.
+    await khabar.comment(story.article.id, "تعليق في مكان آخر");
+    assert.equal(await page.$(`#item-${story.article.id}`), null);
+    for (const stream of held) stream.continue();
+    await page.waitForSelector(`#item-${story.article.id}`, { timeout: 15_000 });
+    if (!comment) continue;
+    await page.waitForSelector(`#item-${comment.comment.id}`, { timeout: 15_000 });
+    assert.equal((await page.$$(`[id="item-${before.comment.id}"]`)).length, 1);
+    assert.equal(await text("#count"), "2");
+  }
+  assert.deepEqual(page.faults, []);
 });
 
 test("a page that was hidden catches up with what it missed", async () => {

@@ -9,6 +9,7 @@ mod support;
 mod drain;
 mod http;
 mod inside;
+mod metrics;
 mod nesting;
 mod patience;
 mod proxy;
@@ -23,8 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use khabar::http::Edge;
+use khabar::http::{Edge, Metrics};
 use khabar::storage::Change;
+use metrics_exporter_prometheus::PrometheusHandle;
 use reqwest::{Client, StatusCode};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -105,14 +107,22 @@ fn subscribe(id: &str, query: &str, variables: Value) -> Value {
 
 /// Serves an application on a port of its own.
 async fn serve(test: &TestApp) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    serve_counted(test, recorder.handle()).await
+}
+
+/// Serves it with what a recorder counts.
+async fn serve_counted(
+    test: &TestApp,
+    counted: PrometheusHandle,
+) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let draining = CancellationToken::new();
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let edge = Edge {
         app: test.app.clone(),
         schema: test.schema.clone(),
-        metrics: recorder.handle(),
+        metrics: Metrics::new(test.app.clone(), counted),
         health: Arc::default(),
         draining: draining.clone(),
         under_way: TaskTracker::new(),

@@ -80,6 +80,7 @@ async fn the_front_page_is_that_of_the_first_edition_and_links_to_the_others() {
         page.shows("Erbil السبت 23 تشرين الثاني 07:39");
         page.shows(&format!("<a href=\"{}\">خبر أول</a>", at("خبر-أول")));
         page.shows("<a href=\"/en\" lang=\"en\" hreflang=\"en\">Khabar</a>");
+        page.shows(" id=\"stories\" data-after=\"");
         page.shows("<khabar-alerts data-locale=\"ar-IQ\" hidden>");
         page.shows("<a href=\"/developers\">");
     }

@@ -9,27 +9,28 @@ for (const picture of [...document.images]) {
   else picture.addEventListener("error", leave);
 }
 
-// Follows a subscription operation and goes on after the last event whenever it broke off. Hidden
-// pages do not listen: browsers allow six streams to a site, whatever the number of tabs.
-function follow(query, variables, take) {
-  let stream, after, again, over;
+// Follows a subscription operation from the event that its list was read after, and goes on after
+// the last one whenever it broke off. Hidden pages do not listen: browsers allow six streams to a
+// site, whatever the number of tabs.
+function follow(list, query, variables, take) {
+  let stream, again, over;
   const stop = () => {
     clearTimeout(again);
     stream?.close();
   };
   const listen = () => {
-    const asked = new URLSearchParams({ query, variables: JSON.stringify({ ...variables, after }) });
+    const asked = new URLSearchParams({ query, variables: JSON.stringify({ ...variables, after: list.dataset.after }) });
     stream = new EventSource(`/graphql/stream?${asked}`);
     stream.addEventListener("next", (event) => {
       const { data, errors } = JSON.parse(event.data);
       if (errors) {
-        // Too long away to go on from the last event, or the story was taken back.
-        after = undefined;
+        // The story was taken back, or too much was missed to be told event by event.
         over = errors[0].extensions?.code === "NOT_FOUND";
+        if (!over) catchUp();
         return;
       }
       const [told] = Object.values(data);
-      after = told.eventId;
+      list.dataset.after = told.eventId;
       take(told);
     });
     const broke = () => {
@@ -47,13 +48,15 @@ function follow(query, variables, take) {
   look();
 }
 
-// What was missed before there was an event to go on from: the same page, read again.
+// What was missed for too long: the same page, read again.
 async function catchUp() {
   const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-  for (const { id, children } of page.querySelectorAll("#stories, #comments, [id^=replies-]")) {
+  for (const { id, children, dataset } of page.querySelectorAll("#stories, #comments, [id^=replies-]")) {
     const missed = [...children].filter((item) => !document.getElementById(item.id));
     const list = document.getElementById(id);
-    if (list) add(list, ...missed);
+    if (!list) continue;
+    add(list, ...missed);
+    Object.assign(list.dataset, dataset);
   }
   count(page.getElementById("count")?.textContent);
 }
@@ -78,9 +81,9 @@ function count(number) {
   if (shown && number !== undefined) shown.textContent = number;
 }
 
-function commentArrived({ comment: { id, authorName, body, createdAt, parent } }) {
+function commentArrived({ comment: { id, authorName, body, createdAt, parent, article } }) {
+  count(article?.commentCount);
   if (document.getElementById(`item-${id}`)) return;
-  count(Number(document.getElementById("count").textContent) + 1);
   const list = document.getElementById(parent ? `replies-${parent.id}` : "comments");
   if (!list) return;
   const item = fresh("new-comment");
@@ -117,8 +120,9 @@ const STORIES = `subscription ArticlePublished($locale: String!, $category: ID, 
 const COMMENTS = `subscription CommentCreated($article: ID!, $after: ID) {
   commentCreated(article: $article, after: $after) {
     eventId
-    comment { id authorName body createdAt parent { id } }
+    comment { id authorName body createdAt parent { id } article { commentCount } }
   }
 }`;
-if (document.getElementById("new-story")) follow(STORIES, { locale, category }, storyArrived);
-if (article) follow(COMMENTS, { article }, commentArrived);
+const stories = document.getElementById("stories");
+if (stories?.dataset.after) follow(stories, STORIES, { locale, category }, storyArrived);
+if (article) follow(document.getElementById("comments"), COMMENTS, { article }, commentArrived);

@@ -140,8 +140,8 @@ struct Page {
     level: u8,
     /// Whether pictures and first lines are shown of them.
     full: bool,
-    /// Whether new stories may join them.
-    live: bool,
+    /// The event after which new stories join them.
+    live: Option<String>,
 }
 
 impl Page {
@@ -159,7 +159,8 @@ impl Page {
             reader.ask::<ArticleComments>(ARTICLE_COMMENTS, thread),
             reader.ask::<FrontPage>(FRONT_PAGE, latest),
         )?;
-        let (Some(frame), Some(article), Some(mut thread)) = (frame, story.article, thread.article)
+        let live = asked.after.is_none().then_some(thread.newest_event_id);
+        let (Some(frame), Some(article), Some(thread)) = (frame, story.article, thread.article)
         else {
             return Ok(Found::Nothing);
         };
@@ -167,19 +168,20 @@ impl Page {
         if article.slug != slug || frame.locale != locale {
             return Ok(Found::Elsewhere(href));
         }
-        read_replies(reader, &mut thread.comments.nodes).await?;
+        let mut comments = thread.comments;
+        read_replies(reader, &mut comments.nodes).await?;
         let mut others = latest.articles.nodes;
         others.retain(|other| other.id != article.id);
         others.truncate(LATEST);
         let mut page = Box::new(Self {
-            thread: Thread::new(&frame, &href, thread.comments, asked.after.is_none()),
+            thread: Thread::new(&frame, &href, comments, live),
             form: Form { outcome: outcome(frame.words, asked.comment), ..Form::default() },
             stories: cards(&frame, others),
             words: frame.words,
             story: Story::new(&frame, href, article),
             level: 3,
             full: false,
-            live: true,
+            live: Some(latest.newest_event_id),
             frame,
         });
         page.answer(asked.reply);

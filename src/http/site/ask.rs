@@ -161,12 +161,16 @@ pub(super) struct Image {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct FrontPage {
+    pub newest_event_id: String,
     pub articles: Stories,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct CategoryPage {
+    pub newest_event_id: String,
     pub category: Option<CategoryStories>,
 }
 
@@ -240,7 +244,9 @@ pub(super) struct Translation {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ArticleComments {
+    pub newest_event_id: String,
     pub article: Option<CommentedArticle>,
 }
 

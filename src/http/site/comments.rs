@@ -15,8 +15,8 @@ pub(super) struct Thread {
     pub comments: Vec<CommentCard>,
     /// Where there are more.
     pub more: Option<String>,
-    /// Whether new comments may join the list.
-    pub live: bool,
+    /// The event after which new comments join the list; on later pages they do not.
+    pub live: Option<String>,
 }
 
 /// A comment with its replies, which are cards as well.
@@ -33,7 +33,12 @@ pub(super) struct CommentCard {
 }
 
 impl Thread {
-    pub(super) fn new(frame: &Frame, story_href: &str, comments: Comments, live: bool) -> Self {
+    pub(super) fn new(
+        frame: &Frame,
+        story_href: &str,
+        comments: Comments,
+        live: Option<String>,
+    ) -> Self {
         let next = comments.page_info.end_cursor.filter(|_| comments.page_info.has_next_page);
         let more = next.map(|cursor| {
             format!("{}#comments-title", with_query(story_href, &[("after", &cursor)]))

@@ -103,8 +103,8 @@ struct Page {
     level: u8,
     /// Whether pictures and first lines are shown.
     full: bool,
-    /// Whether new stories may join the list.
-    live: bool,
+    /// The event after which new stories join the list; on later pages they do not.
+    live: Option<String>,
 }
 
 impl Page {
@@ -117,9 +117,10 @@ impl Page {
         let variables = json!({
             "locale": frame.locale, "slug": asked.category, "after": asked.after,
         });
-        let live = asked.after.is_none();
+        let is_first = asked.after.is_none();
         let Some(slug) = asked.category else {
             let found = reader.ask::<FrontPage>(FRONT_PAGE, variables).await?;
+            let live = is_first.then_some(found.newest_event_id);
             return Ok(Found::Page(Self::new(frame, None, home, found.articles, live)));
         };
         let found = reader.ask::<CategoryPage>(CATEGORY_PAGE, variables).await?;
@@ -129,6 +130,7 @@ impl Page {
             return Ok(Found::Elsewhere(path));
         }
         let (section, stories) = Section::new(&frame, category);
+        let live = is_first.then_some(found.newest_event_id);
         Ok(Found::Page(Self::new(frame, Some(section), path, stories, live)))
     }
 
@@ -137,7 +139,7 @@ impl Page {
         category: Option<Section>,
         path: String,
         stories: Stories,
-        live: bool,
+        live: Option<String>,
     ) -> Box<Self> {
         for link in &mut frame.sections {
             link.current = link.href == path;
