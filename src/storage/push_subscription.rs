@@ -15,7 +15,7 @@ use super::entities::{push_subscription_category as category, push_subscription_
 use super::{push_service, unreadable};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
-use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient};
+use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
 use crate::domain::quiet_hours::QuietHours;
 
 /// What a browser handed over: where it is reached, and by which keys.
@@ -311,11 +311,7 @@ fn keys(p256dh: Vec<u8>, auth: Vec<u8>) -> Result<PushKeys, DbErr> {
 }
 
 pub(super) fn recipient(row: Model) -> Result<Recipient, DbErr> {
-    // What is stored was checked by the rules of its day; the transport checks the address anyway.
-    let host =
-        url::Url::parse(&row.endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let rules = EndpointRules { extra_hosts: host.into_iter().collect(), allow_loopback: true };
-    let endpoint = Endpoint::parse(&row.endpoint, &rules).map_err(|fault| {
+    let endpoint = Endpoint::stored(&row.endpoint).map_err(|fault| {
         DbErr::Custom(format!("the endpoint of push subscription {} {fault}", row.id))
     })?;
     Ok(Recipient {
