@@ -164,7 +164,7 @@ pub struct Alert {
     pub test: bool,
     /// 1, and one more with each correction.
     pub round: i32,
-    /// About how many subscriptions it concerns; 0 until it is planned.
+    /// About how many subscriptions it concerns; 0 until that is reckoned, when it is on its way.
     pub audience: i64,
     /// What became of its messages.
     pub counts: Counts,

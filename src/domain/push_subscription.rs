@@ -71,6 +71,19 @@ impl Endpoint {
         }
     }
 
+    /// One that was accepted by the rules of its day.
+    pub fn stored(text: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| "is no address")?;
+        match url.host() {
+            // The transport looks where a name leads; an address that is written out leads nowhere
+            // but to this machine.
+            Some(host) if is_web(&url) && (url.domain().is_some() || is_loopback(&host)) => {
+                Ok(Self(url))
+            }
+            _ => Err("is no address of the web"),
+        }
+    }
+
     /// The address to send to.
     pub fn url(&self) -> &Url {
         &self.0
@@ -306,6 +319,20 @@ mod tests {
         for bad in ["http://192.168.0.1/p", "http://127.0.0.1.example/p", "gopher://127.0.0.1:1/p"]
         {
             assert!(Endpoint::parse(bad, &rules).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_was_accepted_once_and_is_no_address_of_the_inside_all_the_same() {
+        for good in
+            ["https://retired.example/x", "https://fcm.googleapis.com/x", "http://[::1]:2/p"]
+        {
+            assert_eq!(Endpoint::stored(good).unwrap().url().as_str(), good);
+        }
+        for bad in
+            ["", "/relative", "file:///etc/passwd", "http://169.254.169.254/", "http://[fe80::1]/"]
+        {
+            assert!(Endpoint::stored(bad).is_err(), "{bad}");
         }
     }
 

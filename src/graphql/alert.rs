@@ -159,7 +159,8 @@ impl Alert {
         self.0.round
     }
 
-    /// About how many subscriptions it concerns; 0 until its delivery begins.
+    /// About how many subscriptions it concerns; 0 until that is reckoned, a moment after its
+    /// delivery begins.
     async fn audience(&self) -> i64 {
         self.0.audience
     }

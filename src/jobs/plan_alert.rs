@@ -5,26 +5,27 @@ use uuid::Uuid;
 
 use super::Unfinished;
 use crate::app::App;
-use crate::domain::alert::AlertState;
+use crate::domain::alert::{Alert, AlertState};
 use crate::storage;
 use crate::storage::article::Visibility;
 
 /// Subscription ids that a shard spans.
 const SHARD: i64 = 10_000;
 
-/// Plans an alert. Planning it again changes nothing.
+/// Plans an alert. Planning it again changes nothing but how large its audience is said to be.
 pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
-    // Before the transaction: a large audience takes a moment to reckon.
-    let Some(alert) = storage::alert::by_id(app.db.connection(), alert_id).await? else {
-        return Err(Unfinished::GiveUp("there is no such alert".to_owned()));
-    };
-    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
-    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
+    divide(app, alert_id).await?;
+    // Afterwards: a large audience takes a moment to reckon, and no reader need wait for a number.
+    // Whoever does this job again, after its worker was killed in between, makes up for it.
+    reckon(app, alert_id).await
+}
 
+/// Sets an alert that is due on its way, shard by shard.
+async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let change = app.begin().await?;
     let tx = change.transaction();
     let Some(alert) = storage::alert::lock(tx, alert_id).await? else {
-        return Err(Unfinished::GiveUp("there is no such alert any more".to_owned()));
+        return Err(Unfinished::GiveUp("there is no such alert".to_owned()));
     };
     let is_due = alert.scheduled_at.is_none_or(|at| at <= app.now());
     if !matches!(alert.state, AlertState::Scheduled | AlertState::Queued) || !is_due {
@@ -38,8 +39,7 @@ pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
         change.commit().await?;
         return Ok(());
     }
-    let audience = i64::try_from(size.count).unwrap_or(i64::MAX);
-    storage::alert::start(tx, alert_id, (audience, app.now())).await?;
+    storage::alert::start(tx, alert_id, app.now()).await?;
     // Whoever subscribes after this moment has read the story already, or reads it by visiting.
     let mut shards = Vec::new();
     for service_id in storage::push_service::ids(tx).await? {
@@ -50,6 +50,21 @@ pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let priority = i16::from(!alert.urgency.is_highest());
     storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
     storage::alert::finish_if_done(tx, alert_id, app.now()).await?;
+    change.commit().await?;
+    app.db.wake();
+    Ok(())
+}
+
+/// Notes how large the audience is of an alert that was sent on its way.
+async fn reckon(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
+    let alert = storage::alert::by_id(app.db.connection(), alert_id).await?;
+    let started = |alert: &Alert| matches!(alert.state, AlertState::Sending | AlertState::Done);
+    let Some(alert) = alert.filter(started) else { return Ok(()) };
+    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
+    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
+    let change = app.begin().await?;
+    let round = (alert_id, alert.round);
+    storage::audience::note_size(change.transaction(), round, size).await?;
     change.commit().await?;
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Selects whom of a page an alert reaches now, whom later, and whom not at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::DbErr;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -20,8 +21,8 @@ use crate::storage::audience::Part;
 #[derive(Debug)]
 pub(super) struct Selection {
     subject: Subject,
-    /// The alerts of the day before.
-    earlier: Vec<Subject>,
+    /// The alerts of the days before, once a page has somebody whom a cap concerns.
+    earlier: OnceCell<Vec<Subject>>,
     /// How many alerts a day each edition allows itself.
     caps: HashMap<Uuid, u16>,
     /// When the round began: those who slept then are reached by a wave.
@@ -52,14 +53,8 @@ impl Selection {
         let connection = app.db.connection();
         let path = storage::category::path(connection, alert.category_id).await?;
         let subject = alert.subject(path);
-        let span = (subject.at - CAP_SPAN - CAP_SPAN, subject.at);
-        let mut earlier = Vec::new();
-        for one in storage::alert::started_between(connection, span).await? {
-            let path = storage::category::path(connection, one.category_id).await?;
-            earlier.push(one.subject(path));
-        }
         Ok(Self {
-            earlier,
+            earlier: OnceCell::new(),
             caps: storage::edition::alert_caps(connection, &subject.editions).await?,
             began: alert.round_started_at.unwrap_or(subject.at),
             expires: alert.expires_at,
@@ -87,8 +82,16 @@ impl Selection {
         if shard.due_at.is_none() {
             selected.unreadable = i64::try_from(page.unreadable.len()).unwrap_or(i64::MAX);
         }
+        let is_capped = page.candidates.iter().any(|(_, reader)| reader.topics.is_some());
+        let earlier: &[Subject] = if is_capped {
+            self.earlier.get_or_try_init(|| earlier_than(app, self.subject.at)).await?
+        } else {
+            &[]
+        };
         for (recipient, reader) in page.candidates {
-            match (self.delivery(&recipient, &reader), shard.due_at) {
+            let cap = self.caps.get(&recipient.edition_id).copied();
+            let delivery = reader.delivery(&self.subject, self.began, earlier, cap);
+            match (delivery, shard.due_at) {
                 (Delivery::Now, None) => self.put(&mut selected, recipient, &reader, app.now()),
                 (Delivery::At(release), None) if release < self.expires => {
                     selected.waves.insert(release);
@@ -102,11 +105,6 @@ impl Selection {
             }
         }
         Ok(selected)
-    }
-
-    fn delivery(&self, recipient: &Recipient, reader: &Reader) -> Delivery {
-        let cap = self.caps.get(&recipient.edition_id).copied();
-        reader.delivery(&self.subject, self.began, &self.earlier, cap)
     }
 
     /// Puts a reader among those who are reached now, unless quiet hours have begun meanwhile.
@@ -133,4 +131,16 @@ impl Selection {
             storage::audience::count_of(connection, &self.subject, shard.service_id, range).await?;
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
+}
+
+/// What the alerts were about that can count against a cap at an instant.
+async fn earlier_than(app: &App, at: Timestamp) -> Result<Vec<Subject>, DbErr> {
+    let connection = app.db.connection();
+    // Of the day before, and of the day before that: those count against the caps of these.
+    let span = (at - CAP_SPAN - CAP_SPAN, at);
+    let alerts = storage::alert::started_between(connection, span).await?;
+    let categories: HashSet<Uuid> = alerts.iter().map(|alert| alert.category_id).collect();
+    let paths = storage::category::paths(connection, &Vec::from_iter(categories)).await?;
+    let path = |alert: &Alert| paths.get(&alert.category_id).cloned().unwrap_or_default();
+    Ok(alerts.iter().map(|alert| alert.subject(path(alert))).collect())
 }

@@ -232,14 +232,14 @@ impl Sender {
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
             Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
         };
-        let mut outcome = self.attempt(&to, body, &page.head, pass.place).await;
+        let mut outcome = self.attempt(&to, body, &page.head, (&origin, pass.place)).await;
         if outcome == Outcome::TooLarge {
             let long = page.message;
             let short = Message { form: long.short_form.clone(), ..(**long).clone() };
             let letter = Letter { to: to.clone(), opt_out_token, prepared: None };
             let sealed = self.seal(vec![letter], Arc::new(short)).await;
             if let Some(body) = sealed.into_iter().next().and_then(|sealed| sealed.body) {
-                outcome = self.attempt(&to, body, &page.head, pass.place).await;
+                outcome = self.attempt(&to, body, &page.head, (&origin, pass.place)).await;
             }
         }
         if let Some(alarm) = gate.learn(outcome, self.clock.now()) {
@@ -253,13 +253,13 @@ impl Sender {
         to: &Recipient,
         body: Vec<u8>,
         head: &HeaderMap,
-        place: u32,
+        (origin, place): (&str, u32),
     ) -> Outcome {
         let now = self.clock.now();
         let Some(signer) = self.signer(to.vapid_key_id) else {
             return Outcome::Failed(None);
         };
-        let authorization = match signer.authorization(&to.endpoint.origin(), now) {
+        let authorization = match signer.authorization(origin, now) {
             Ok(authorization) => authorization,
             Err(error) => {
                 tracing::error!(%error, "no VAPID token can be made; check the keys in the data folder");

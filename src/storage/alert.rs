@@ -182,13 +182,12 @@ pub async fn is_sending(connection: &impl ConnectionTrait, id: Uuid) -> Result<b
 pub async fn start(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    (audience, now): (i64, Timestamp),
+    now: Timestamp,
 ) -> Result<(), DbErr> {
     use alert::Column;
     let first = Expr::col(Column::StartedAt).if_null(Expr::value(now));
     alert::Entity::update_many()
         .col_expr(Column::State, AlertState::Sending.as_str().into())
-        .col_expr(Column::Audience, audience.into())
         .col_expr(Column::StartedAt, first)
         .col_expr(Column::RoundStartedAt, Some(now).into())
         .filter(alert::COLUMN.id.eq(id))

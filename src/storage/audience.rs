@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Vault;
 use super::browser::recipient;
 use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
-use super::entities::{push_subscription_category, push_subscription_tag};
+use super::entities::{alert, push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
 use crate::domain::audience::{Reader, Subject};
 use crate::domain::push_subscription::Recipient;
@@ -130,6 +130,22 @@ pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Resul
     let share = u128::from(found) * u128::from(width.unsigned_abs());
     let count = share / u128::from((SAMPLES * SAMPLE).unsigned_abs());
     Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+}
+
+/// Notes how many subscriptions a round of an alert concerns, unless another round has begun.
+pub async fn note_size(
+    connection: &impl ConnectionTrait,
+    (alert_id, round): (Uuid, i32),
+    size: Size,
+) -> Result<(), DbErr> {
+    let count = i64::try_from(size.count).unwrap_or(i64::MAX);
+    alert::Entity::update_many()
+        .col_expr(alert::Column::Audience, count.into())
+        .filter(alert::COLUMN.id.eq(alert_id))
+        .filter(alert::COLUMN.round.eq(round))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 /// The smallest and the largest id that a push service has; `None` without subscriptions.

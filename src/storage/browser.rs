@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::entities::push_subscription::{ActiveModel, COLUMN, Entity, Model};
 use super::{Sealed, Vault};
-use crate::domain::push_subscription::{Endpoint, EndpointRules, PushKeys, Recipient};
+use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
 
 /// What a browser handed over: where it is reached, and by which keys.
 #[derive(Debug, Clone)]
@@ -59,10 +59,7 @@ pub(super) async fn recipient(
     mut row: Model,
 ) -> Result<Recipient, DbErr> {
     let (keys, endpoint) = opened(connection, vault, &mut row).await?;
-    // What is stored was checked by the rules of its day; the transport checks the address anyway.
-    let host = url::Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let rules = EndpointRules { extra_hosts: host.into_iter().collect(), allow_loopback: true };
-    let endpoint = Endpoint::parse(&endpoint, &rules)
+    let endpoint = Endpoint::stored(&endpoint)
         .map_err(|fault| DbErr::Custom(format!("its endpoint {fault}")))?;
     Ok(Recipient {
         id: row.id,

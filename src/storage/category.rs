@@ -1,5 +1,7 @@
 //! The category tree and what its nodes are called.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
@@ -103,6 +105,21 @@ pub async fn path(connection: &impl ConnectionTrait, id: Uuid) -> Result<Vec<Uui
         .filter(category_ancestry::COLUMN.descendant_id.eq(id))
         .order_by_desc(category_ancestry::COLUMN.depth);
     Ok(find.all(connection).await?.into_iter().map(|row| row.ancestor_id).collect())
+}
+
+/// The same for many nodes, in one statement.
+pub async fn paths(
+    connection: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Uuid>>, DbErr> {
+    let find = category_ancestry::Entity::find()
+        .filter(category_ancestry::COLUMN.descendant_id.is_in(ids.iter().copied()))
+        .order_by_desc(category_ancestry::COLUMN.depth);
+    let mut paths: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+    for row in find.all(connection).await? {
+        paths.entry(row.descendant_id).or_default().push(row.ancestor_id);
+    }
+    Ok(paths)
 }
 
 /// The node itself and all below it with their distance from it.

@@ -2,7 +2,10 @@
 
 use chrono::TimeDelta;
 use khabar::actions::create_article::{self, create_article};
+use khabar::domain::job::Job;
 use khabar::domain::viewer::{Role, Viewer};
+use khabar::storage;
+use khabar::storage::audience::Size;
 use serde_json::{Value, json};
 
 use crate::alert::{alert, progress, publish_with_alert};
@@ -158,6 +161,45 @@ async fn an_audience_is_counted_before_anything_is_sent() {
         let expected = json!({ "count": count, "isEstimate": false });
         assert_eq!(answer.at("/alertAudience"), expected, "{choice}");
     }
+}
+
+#[tokio::test]
+async fn an_alert_says_how_many_it_concerns_whatever_becomes_of_its_workers() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let readers =
+        [reader(&newsroom, &push, json!({})).await, reader(&newsroom, &push, json!({})).await];
+    reader(&newsroom, &push, json!({ "locale": "en" })).await;
+    let draft = newsroom.draft("خبر").await;
+    let id = publish_with_alert(&newsroom, draft.id, json!({})).await;
+    let app = &newsroom.test.app;
+    let kept = async || {
+        let kept = storage::alert::latest_of_article(app.db.connection(), draft.id).await;
+        kept.unwrap().unwrap()
+    };
+    assert_eq!(kept().await.audience, 0);
+    newsroom.test.run_jobs().await;
+    assert_eq!(kept().await.audience, 2);
+
+    // As a worker leaves it that is killed once the shards are there: unreckoned, the job not done.
+    let first = (kept().await.id, 1);
+    let mut change = app.begin().await.unwrap();
+    let unreckoned = Size { count: 0, exact: true };
+    storage::audience::note_size(change.transaction(), first, unreckoned).await.unwrap();
+    change.enqueue(Job::PlanAlert { alert_id: first.0 });
+    change.commit().await.unwrap();
+    assert_eq!(kept().await.audience, 0);
+    newsroom.test.run_jobs().await;
+    assert_eq!(kept().await.audience, 2);
+    assert!(readers.iter().all(|reader| heard(&push, reader) == ["خبر"]), "nobody is told again");
+
+    reader(&newsroom, &push, json!({})).await;
+    let correction = json!({ "id": id, "input": { "title": "تصحيح" } });
+    newsroom.test.as_role(Role::Editor, &operation("AlertUpdate"), correction).await.data();
+    // Of a worker that was still reckoning the first round.
+    storage::audience::note_size(app.db.connection(), first, unreckoned).await.unwrap();
+    assert_eq!(kept().await.audience, 2);
+    newsroom.test.run_jobs().await;
+    assert_eq!(kept().await.audience, 3);
 }
 
 #[tokio::test]

@@ -107,15 +107,19 @@ per_second = 10000000",
         std::fs::write(note(&self.folder), serde_json::to_string(&Note { category })?)?;
 
         let browsers = Browsers::new()?;
+        // Those of the small edition opted in over the years like everybody else: one of them after
+        // each twentieth part of the others.
         let mut number = 0;
-        for (edition, readers) in [(many, self.readers), (few, FEW_READERS)] {
-            let end = number + readers;
-            while number < end {
-                let change = app.begin().await?;
-                let page = number..end.min(number + PAGE);
-                number = page.end;
-                self.opt_in(&app, &change, (&browsers, edition.id), page).await?;
-                change.commit().await?;
+        for part in 1..=FEW_READERS {
+            let many_end = self.readers * part / FEW_READERS + part - 1;
+            for (edition, end) in [(&many, many_end), (&few, many_end + 1)] {
+                while number < end {
+                    let change = app.begin().await?;
+                    let page = number..end.min(number + PAGE);
+                    number = page.end;
+                    self.opt_in(&app, &change, (&browsers, edition.id), page).await?;
+                    change.commit().await?;
+                }
             }
         }
         if app.db.is_postgres() {
