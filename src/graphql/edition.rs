@@ -144,10 +144,7 @@ impl EditionQuery {
 
 /// The edition of a locale, however it is spelt.
 pub async fn by_locale(ctx: &Context<'_>, locale: &str) -> Result<Option<edition::Edition>, Error> {
-    let Some(locale) = edition::canonical_locale(locale) else {
-        return Ok(None);
-    };
-    Ok(storage::edition::by_locale(ctx.app()?.db.connection(), &locale).await?)
+    Ok(storage::edition::by_locale(ctx.app()?.db.connection(), locale).await?)
 }
 
 /// What a new edition is to be.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::entities::edition::{ActiveModel, COLUMN, Entity, Model};
 use super::unreadable;
 use crate::domain::clock::Timestamp;
-use crate::domain::edition::{Direction, Edition, Place};
+use crate::domain::edition::{Direction, Edition, Place, canonical_locale};
 
 /// Every edition, in the order the newsroom gave them.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Edition>, DbErr> {
@@ -21,11 +21,13 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Edition>, DbEr
     rows.into_iter().map(from_row).collect()
 }
 
-/// The edition of a canonical locale.
+/// The edition of a locale, however it is spelt.
 pub async fn by_locale(
     connection: &impl ConnectionTrait,
     locale: &str,
 ) -> Result<Option<Edition>, DbErr> {
+    // What is no locale has no edition; PostgreSQL cannot even be asked for some of it, such as NUL.
+    let Some(locale) = canonical_locale(locale) else { return Ok(None) };
     let row = Entity::find().filter(COLUMN.locale.eq(locale)).one(connection).await?;
     row.map(from_row).transpose()
 }

@@ -1,4 +1,4 @@
-//! Several workers on one PostgreSQL: they share the work, some are killed, the server restarts.
+//! Several workers on one database: they share the work, some are killed, PostgreSQL restarts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +15,11 @@ use crate::soak::{Toll, long_or, rounds};
 const SHARDS: usize = 40;
 /// Readers of each.
 const READERS: usize = 30;
+
+#[test]
+fn nobody_is_told_twice_by_two_workers() {
+    rounds(long_or(20, 1), 4, |_| two_at_once()).note("two workers that nobody kills");
+}
 
 /// SQLite is for one machine, so there is nothing to do there.
 fn many_machines() -> bool {
@@ -35,6 +40,18 @@ fn workers_survive_a_restart_of_the_database() {
         let round = |number| restarted_amid_an_alert(["immediate", "fast"][number % 2]);
         rounds(long_or(10, 1), 2, round).note("PostgreSQL restarted amid an alert");
     }
+}
+
+async fn two_at_once() -> Toll {
+    let newsroom = Newsroom::found(1_100).await;
+    let workers = [newsroom.worker(), newsroom.worker()];
+    let working = async || newsroom.log().matches("working on").count() == 2;
+    until("both work", working).await;
+    let alert = newsroom.alert().await;
+    let counts = newsroom.until_done(alert).await;
+    assert_eq!(counts, Counts { accepted: 1_100, ..Counts::default() }, "{}", newsroom.log());
+    drop(workers);
+    newsroom.toll(&[]).await
 }
 
 async fn two_of_four_are_killed() -> Toll {

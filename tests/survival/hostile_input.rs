@@ -151,6 +151,22 @@ impl Maker {
         (input, all)
     }
 
+    /// Good inputs but for one field, which holds each naughty text in turn.
+    pub(crate) fn naughty(&mut self) -> Vec<Value> {
+        let mut inputs = Vec::new();
+        for pointer in ["/endpoint", "/locale", "/token", "/keys/p256dh", "/keys/auth"] {
+            for text in NAUGHTY {
+                let endpoint = format!("https://{TRUSTED}/naughty/{}", inputs.len());
+                let keys = json!({ "p256dh": self.p256dh(), "auth": self.auth(16) });
+                let mut input = json!({ "endpoint": endpoint, "keys": keys, "token": null });
+                input["locale"] = json!(self.locale);
+                *input.pointer_mut(pointer).unwrap() = json!(text);
+                inputs.push(input);
+            }
+        }
+        inputs
+    }
+
     fn endpoint(&mut self) -> (String, Verdict) {
         let path = format!("push/{}-{}", self.made, self.dice.next());
         let good = format!("https://{}/{path}", self.dice.pick(&GOOD_HOSTS));

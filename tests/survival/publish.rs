@@ -1,6 +1,7 @@
 //! A server that is killed while an editor publishes: the story and its alert are both there, or
 //! neither is.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use khabar::domain::alert::Counts;
@@ -13,9 +14,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::newsroom::Newsroom;
+use crate::newsroom::{Newsroom, until};
 use crate::process::Serving;
-use crate::soak::{Toll, long_or, rounds};
+use crate::soak::{Toll, long_or, note, rounds};
 use crate::support::operation;
 
 const PASSWORD: &str = "a long password";
@@ -23,11 +24,20 @@ const READERS: usize = 10;
 
 #[test]
 fn a_server_killed_while_it_publishes_has_done_both_or_neither() {
+    let (neither, both) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let round = async |number| match number % 5 {
         0 => killed_before_the_commit().await,
-        _ => killed_at_a_random_moment(Dice::new_seed()).await,
+        _ => {
+            let (done, toll) = killed_at_a_random_moment(Dice::new_seed()).await;
+            let count = if done { &both } else { &neither };
+            count.fetch_add(1, Ordering::Relaxed);
+            toll
+        }
     };
-    rounds(long_or(100, 5), 8, round).note("the server killed while it publishes");
+    let what = "the server killed while it publishes";
+    rounds(long_or(100, 5), 8, round).note(what);
+    let (neither, both) = (neither.into_inner(), both.into_inner());
+    note(what, &[("had done both", &both), ("had done neither", &neither), ("half of it", &0)]);
 }
 
 /// Everything is written but not committed.
@@ -49,19 +59,24 @@ async fn killed_before_the_commit() -> Toll {
     finish(&newsroom, draft).await
 }
 
-async fn killed_at_a_random_moment(seed: u64) -> Toll {
+/// Whether story and alert were there afterwards.
+async fn killed_at_a_random_moment(seed: u64) -> (bool, Toll) {
     let mut dice = Dice::of(seed);
     let newsroom = Newsroom::found(READERS).await;
     let draft = newsroom.draft().await;
     let server = Server::start(&newsroom).await;
     let publishing = tokio::spawn(server.publish(draft));
+    // Before it, amid it, or while the alert is on its way; how long it takes depends on the machine.
+    if dice.one_in(3) {
+        until("the alert is there", async || published(&newsroom, draft).await.0).await;
+    }
     tokio::time::sleep(Duration::from_millis(dice.next() % 150)).await;
     server.kill(&newsroom);
     let answer = publishing.await.unwrap();
     let (is_published, alert) = published(&newsroom, draft).await;
     assert_eq!(is_published, alert.is_some(), "seed {seed}");
     assert!(answer.is_none() || is_published, "what was answered has happened; seed {seed}");
-    finish(&newsroom, draft).await
+    (is_published, finish(&newsroom, draft).await)
 }
 
 /// Whether the story is before readers, and its alert.
