@@ -3,7 +3,8 @@
 //! A page is read, sent, and then written down in one transaction: the cursor moves behind it, the
 //! exceptions become rows, the counters grow. Killed before that, the page is sent again by whoever
 //! takes the shard over: at least once, and one page twice at most. `Topic` and `tag` make the
-//! second message replace the first on the reader's screen.
+//! second message replace the first on the reader's screen. Stopped for longer than its lease, a worker
+//! begins no message and writes nothing down when it goes on.
 
 use std::collections::BTreeSet;
 

@@ -34,8 +34,9 @@ struct Canary {
 }
 
 impl Canary {
-    async fn at(address: &str) -> Self {
-        let listener = TcpListener::bind((address, 0)).await.unwrap();
+    /// A canary at an address; `None` where this machine has no such address.
+    async fn at(address: &str) -> Option<Self> {
+        let listener = TcpListener::bind((address, 0)).await.ok()?;
         let (port, visits) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
         let counted = Arc::clone(&visits);
         tokio::spawn(async move {
@@ -43,7 +44,7 @@ impl Canary {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self { port, visits }
+        Some(Self { port, visits })
     }
 
     fn visits(&self) -> usize {
@@ -55,7 +56,7 @@ impl Canary {
 async fn nothing_is_stored_that_is_no_browser_at_a_push_service() {
     let settings = format!("[push]\nextra_hosts = [\"{TRUSTED}\"]");
     let newsroom = TestApp::start_with(&settings).await.found().await;
-    let canary = Canary::at("127.0.0.1").await;
+    let canary = Canary::at("127.0.0.1").await.unwrap();
     let mut maker = Maker::new(SEED, vec![canary.port, 80, 443, 22], "ar-IQ");
     let (mut kept, mut refused) = (0, 0);
     let naughty = maker.naughty().into_iter().map(|input| (input, Verdict::Either));
@@ -121,7 +122,7 @@ async fn what_was_stored_by_other_rules_is_not_reached() {
     let app = &newsroom.test.app;
     let key = newsroom.test.vapid_key().await;
     let push = PushService::start(&key, Arc::clone(&app.clock)).await;
-    let (four, six) = (Canary::at("127.0.0.1").await, Canary::at("::1").await);
+    let (four, six) = (Canary::at("127.0.0.1").await.unwrap(), Canary::at("::1").await);
     let mut readers = 0;
     for host in
         ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "localhost", "LOCALHOST"]
@@ -132,11 +133,13 @@ async fn what_was_stored_by_other_rules_is_not_reached() {
             readers += 1;
         }
     }
-    let endpoint = format!("http://[::1]:{}/push", six.port);
-    newsroom.test.opt_in(&push.browser("r").at(endpoint), json!({})).await;
+    if let Some(six) = &six {
+        let endpoint = format!("http://[::1]:{}/push", six.port);
+        newsroom.test.opt_in(&push.browser("r").at(endpoint), json!({})).await;
+    }
     alert(&newsroom).await;
     newsroom.test.another_instance().await.run_jobs().await;
-    assert_eq!((four.visits(), six.visits()), (0, 0));
+    assert_eq!(four.visits() + six.map_or(0, |six| six.visits()), 0);
 }
 
 async fn post(newsroom: &Newsroom, input: &Value) -> Answer {
