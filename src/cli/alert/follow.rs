@@ -74,6 +74,13 @@ fn warning(state: AlertState) -> &'static str {
     }
 }
 
+/// A bar once it is known how long it is.
+fn style(audience: u64) -> ProgressStyle {
+    let bar = if audience > 0 { "  {bar:40}  {pos} of {len}" } else { "" };
+    let style = ProgressStyle::with_template(&format!("{{prefix}}{bar}\n{{wide_msg}}"));
+    style.unwrap_or(ProgressStyle::default_bar())
+}
+
 /// Where it is shown: standard error.
 struct Display {
     bar: ProgressBar,
@@ -85,18 +92,14 @@ impl Display {
     fn new() -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = if is_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}");
-        Self {
-            bar: bar.with_style(style.unwrap_or(ProgressStyle::default_bar())),
-            is_terminal,
-            last: None,
-        }
+        Self { bar, is_terminal, last: None }
     }
 
     fn show(&mut self, standing: &Standing, now: Timestamp) {
         let alert = &standing.alert;
         let audience = u64::try_from(alert.audience).unwrap_or_default();
         let queued = u64::try_from(alert.queued()).unwrap_or_default();
+        self.bar.set_style(style(audience));
         self.bar.set_length(audience);
         self.bar.set_position(audience.saturating_sub(queued));
         self.bar.set_prefix(alert.state.as_str());
@@ -111,7 +114,8 @@ impl Display {
 
     fn end(&mut self, standing: &Standing, now: Timestamp) {
         self.bar.finish();
-        if self.last.as_ref().is_some_and(|(_, at, _)| *at != now) {
+        let line = standing.line(now);
+        if self.last.as_ref().is_none_or(|(_, _, last)| *last != line) {
             self.write(standing, now);
         }
     }
