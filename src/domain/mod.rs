@@ -17,6 +17,7 @@ pub mod job;
 pub mod local_time;
 pub mod opt_out;
 pub mod page;
+pub mod public_address;
 pub mod push_subscription;
 pub mod quiet_hours;
 pub mod sealing;

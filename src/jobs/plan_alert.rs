@@ -1,6 +1,7 @@
 //! Divides an alert's audience into shards: ranges of subscription ids, for each push service on its
 //! own, so that one that is slow holds up nobody else's readers.
 
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::Unfinished;
@@ -11,6 +12,9 @@ use crate::storage::article::Visibility;
 
 /// Subscription ids that a shard spans.
 const SHARD: i64 = 10_000;
+/// An audience of so many shards is counted while they are planned: it may be told before a count
+/// that comes afterwards.
+const FEW: usize = 3;
 
 /// Plans an alert. Planning it again changes nothing but how large its audience is said to be.
 pub(super) async fn run(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
@@ -50,6 +54,9 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let priority = i16::from(!alert.urgency.is_highest());
     storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
     storage::alert::finish_if_done(tx, alert_id, app.now()).await?;
+    if shards.len() <= FEW {
+        note_audience(tx, &alert).await?;
+    }
     change.commit().await?;
     app.db.wake();
     Ok(())
@@ -60,13 +67,13 @@ async fn reckon(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let alert = storage::alert::by_id(app.db.connection(), alert_id).await?;
     let started = |alert: &Alert| matches!(alert.state, AlertState::Sending | AlertState::Done);
     let Some(alert) = alert.filter(started) else { return Ok(()) };
-    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
-    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
-    let change = app.begin().await?;
-    let round = (alert_id, alert.round);
-    storage::audience::note_size(change.transaction(), round, size).await?;
-    change.commit().await?;
-    Ok(())
+    Ok(note_audience(app.db.connection(), &alert).await?)
+}
+
+async fn note_audience(connection: &impl ConnectionTrait, alert: &Alert) -> Result<(), DbErr> {
+    let path = storage::category::path(connection, alert.category_id).await?;
+    let size = storage::audience::size(connection, &alert.subject(path)).await?;
+    storage::audience::note_size(connection, (alert.id, alert.round), size).await
 }
 
 /// Ranges (after, last] that cover every id from the first to the last one. They begin at multiples

@@ -27,7 +27,8 @@ use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use crate::domain::push_subscription::{Endpoint, is_public};
+use crate::domain::public_address::is_public;
+use crate::domain::push_subscription::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
