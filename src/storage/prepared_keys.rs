@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set,
 };
@@ -130,7 +130,8 @@ pub async fn missing(
     service_id: i32,
     (first, last): (i64, i64),
 ) -> Result<Vec<Block>, DbErr> {
-    let number = || Expr::col(subscription::Column::Id).sub(1).div(SPAN);
+    // Written out: PostgreSQL takes two expressions with bound values for two.
+    let number = || Expr::cust(format!("(id - 1) / {SPAN}"));
     let readers = subscription::Entity::find()
         .select_only()
         .column(subscription::Column::EditionId)
