@@ -92,7 +92,7 @@ async fn rotate_data(app: &App) -> anyhow::Result<()> {
     progress.finish_and_clear();
     let rotated = rotated?;
     say(&format!(
-        "data key {} seals from now on; {} old ones are gone\n",
+        "data key {} seals from now on; old keys deleted: {}\n",
         rotated.key_id, rotated.deleted
     ))
 }
