@@ -25,7 +25,7 @@ pub enum Code {
 pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     let connection = app.db.connection();
     if app.vault.is_opened(connection).await?.is_none() {
-        app.alone(first_keys(app)).await?;
+        app.alone(first_keys(app, Lost::Refused)).await?;
     }
     if app.vault.is_opened(connection).await? == Some(false) {
         return Err(refused(format!(
@@ -44,13 +44,23 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
 /// Makes this machine's master key the newsroom's, when the one before is lost for good. Readers
 /// who subscribed before hear nothing until they visit again. False when it was so already.
 pub async fn adopt_keys(app: &App) -> Result<bool, Failure<Code>> {
-    if app.vault.is_opened(app.db.connection()).await? == Some(true) {
-        return Ok(false);
+    Ok(app.alone(adopt(app)).await?)
+}
+
+async fn adopt(app: &App) -> anyhow::Result<bool> {
+    match app.vault.is_opened(app.db.connection()).await? {
+        Some(true) => return Ok(false),
+        Some(false) => {}
+        None => {
+            first_keys(app, Lost::Forgiven).await?;
+            return Ok(true);
+        }
     }
     let change = app.begin().await?;
-    let pair = VapidKeys::generate(&*app.clock);
-    app.vault.add_key(change.transaction(), app.now()).await?;
-    add_pair(app, &change, &pair).await?;
+    let tx = change.transaction();
+    app.vault.add_key(tx, app.now()).await?;
+    add_pair(app, &change, &VapidKeys::generate(&*app.clock)).await?;
+    storage::prepared_keys::delete_all(tx).await?;
     change.commit().await?;
     Ok(true)
 }
@@ -63,8 +73,17 @@ pub async fn add_vapid_keys(app: &App, pair: &VapidKeys) -> Result<(), Failure<C
     Ok(change.commit().await?)
 }
 
+/// What becomes of a newsroom of an older version whose VAPID keys are not on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Somebody has to copy them.
+    Refused,
+    /// They are nowhere: it begins anew.
+    Forgiven,
+}
+
 /// The first data key and the first VAPID pair: that of an older version, where there was one.
-async fn first_keys(app: &App) -> Result<(), anyhow::Error> {
+async fn first_keys(app: &App, lost: Lost) -> Result<(), anyhow::Error> {
     let change = app.begin().await?;
     let tx = change.transaction();
     if app.vault.is_opened(tx).await?.is_some() {
@@ -72,8 +91,9 @@ async fn first_keys(app: &App) -> Result<(), anyhow::Error> {
     }
     let old = keys::old_vapid_keys(&app.config.data_dir)?;
     let known = storage::setting::get(tx, OLD_PUBLIC_KEY).await?;
-    if known.as_deref().is_some_and(|known| old.as_ref().map(VapidKeys::public_key) != Some(known))
-    {
+    let is_theirs = |known: &String| old.as_ref().map(VapidKeys::public_key) == Some(known);
+    let theirs = known.as_ref().is_none_or(is_theirs);
+    if !theirs && lost == Lost::Refused {
         return Err(anyhow!(
             "{} does not hold the keys that readers of this newsroom subscribed with; copy the file {} from the data \
              folder of the machine that was started first",
@@ -84,7 +104,9 @@ async fn first_keys(app: &App) -> Result<(), anyhow::Error> {
     app.vault.add_key(tx, app.now()).await?;
     let pair = old.unwrap_or_else(|| VapidKeys::generate(&*app.clock));
     let id = add_pair(app, &change, &pair).await?;
-    storage::unsealed::adopt_vapid_key(tx, id).await?;
+    if theirs {
+        storage::unsealed::adopt_vapid_key(tx, id).await?;
+    }
     Ok(change.commit().await?)
 }
 

@@ -84,6 +84,7 @@ pub(super) trait BrowserCodes: From<FieldCode> {
 /// nor probed for.
 pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, Failure<Code>> {
     let browser = input.browser.parse(app).await?;
+    let names_key = input.browser.application_server_key.is_some();
     let change = app.begin().await?;
     let tx = change.transaction();
     let nothing = (Topics::default(), Manners::default());
@@ -105,6 +106,7 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
             continue;
         };
         if known.is_of(&browser.keys) || known.is_opened_by(presented) {
+            let browser = browser.at_address_of(&known, names_key);
             storage::push_subscription::move_to(tx, &app.vault, &known, &browser, now).await?;
             storage::push_subscription::choose(tx, known.id, &topics, &manners, now).await?;
             if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {

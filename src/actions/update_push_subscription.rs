@@ -59,7 +59,9 @@ pub async fn update_push_subscription(
     input: Input,
 ) -> Result<Stored, Failure<Code>> {
     let browser = match input.browser {
-        Some(browser) => Some(browser.parse::<Code>(app).await?),
+        Some(browser) => {
+            Some((browser.parse::<Code>(app).await?, browser.application_server_key.is_some()))
+        }
         None => None,
     };
     let change = app.begin().await?;
@@ -72,9 +74,13 @@ pub async fn update_push_subscription(
     let old = (known.topics.clone(), known.manners);
     let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
     storage::push_subscription::choose(tx, known.id, &topics, &manners, app.now()).await?;
-    if let Some(browser) = browser {
+    if let Some((browser, names_key)) = browser {
         let there =
             storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
+        let browser = match &there {
+            Some(there) => browser.at_address_of(there, names_key),
+            None => browser,
+        };
         match there.filter(|there| there.id != known.id) {
             // The browser opted in at its new address before it said where it came from.
             Some(there) if there.is_of(&browser.keys) => {

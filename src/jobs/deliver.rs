@@ -34,7 +34,11 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
     let alert = alert.context("a shard without its alert")?;
     let selection = Selection::of(app, &alert).await?;
     let messages = Messages::of(app, &alert).await?;
-    let mut stock = Stock::of(work, &alert, &shard).await?;
+    // Whatever goes wrong there, news goes out; and what may have been taken is not used.
+    let mut stock = Stock::of(work, &alert, &shard).await.unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "prepared keys cannot be taken");
+        Stock::default()
+    });
     let mut page = selection.page(app, &shard, PAGE).await?;
     loop {
         if work.shutdown.is_cancelled() {

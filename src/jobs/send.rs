@@ -1,6 +1,6 @@
 //! Sends one alert to many, and stops when it is told to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -63,13 +63,16 @@ pub(super) async fn send_all(
     held: Held,
 ) -> anyhow::Result<Option<Sent>> {
     let mut by_edition: HashMap<Uuid, Vec<Letter>> = HashMap::new();
+    let keys: BTreeSet<i32> = letters.iter().map(|letter| letter.to.vapid_key_id).collect();
     for letter in letters {
-        learn_key(work, letter.to.vapid_key_id).await;
         by_edition.entry(letter.to.edition_id).or_default().push(letter);
     }
     let (_heartbeat, lost) = held.keep(work.leases.clone());
     let sending = async {
         let mut sent = Sent::default();
+        for id in keys {
+            learn_key(work, id).await;
+        }
         for (edition, letters) in by_edition {
             let message = messages.0.get(&edition);
             let message =

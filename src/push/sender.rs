@@ -223,6 +223,10 @@ impl Sender {
             tracing::error!(id = to.id, "a message cannot be sealed");
             return (to, Fate::Tried(Outcome::Failed(None)));
         };
+        // Before the gate: that a key is missing here is no fault of the push service.
+        let Some(signer) = self.signer(to.vapid_key_id) else {
+            return (to, Fate::Tried(Outcome::Failed(None)));
+        };
         let origin = to.endpoint.origin();
         let gate = self.gate(&origin, to.endpoint.service());
         let turn = tokio::time::timeout_at(page.deadline, gate.pass(self.clock.now())).await;
@@ -232,14 +236,14 @@ impl Sender {
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
             Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
         };
-        let mut outcome = self.attempt(&to, body, &page.head, (&origin, pass.place)).await;
+        let mut outcome = self.attempt(&to, body, &page.head, (&signer, &origin, pass.place)).await;
         if outcome == Outcome::TooLarge {
             let long = page.message;
             let short = Message { form: long.short_form.clone(), ..(**long).clone() };
             let letter = Letter { to: to.clone(), opt_out_token, prepared: None };
             let sealed = self.seal(vec![letter], Arc::new(short)).await;
             if let Some(body) = sealed.into_iter().next().and_then(|sealed| sealed.body) {
-                outcome = self.attempt(&to, body, &page.head, (&origin, pass.place)).await;
+                outcome = self.attempt(&to, body, &page.head, (&signer, &origin, pass.place)).await;
             }
         }
         if let Some(alarm) = gate.learn(outcome, self.clock.now()) {
@@ -253,12 +257,9 @@ impl Sender {
         to: &Recipient,
         body: Vec<u8>,
         head: &HeaderMap,
-        (origin, place): (&str, u32),
+        (signer, origin, place): (&Signer, &str, u32),
     ) -> Outcome {
         let now = self.clock.now();
-        let Some(signer) = self.signer(to.vapid_key_id) else {
-            return Outcome::Failed(None);
-        };
         let authorization = match signer.authorization(origin, now) {
             Ok(authorization) => authorization,
             Err(error) => {

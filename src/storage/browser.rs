@@ -6,6 +6,7 @@ use sea_orm::{
 };
 
 use super::entities::push_subscription::{ActiveModel, COLUMN, Entity, Model};
+use super::push_subscription::Stored;
 use super::{Sealed, Vault};
 use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
 
@@ -20,6 +21,15 @@ pub struct Browser {
     pub keys: PushKeys,
     /// Which VAPID key it subscribed with.
     pub vapid_key_id: i32,
+}
+
+impl Browser {
+    /// The browser at an address that is known: without a word about the VAPID key it keeps that of
+    /// the address, which never changes its own (RFC 8292 §4.2).
+    pub fn at_address_of(&self, known: &Stored, names_key: bool) -> Self {
+        let kept = if names_key { self.vapid_key_id } else { known.vapid_key_id };
+        Self { vapid_key_id: kept, ..self.clone() }
+    }
 }
 
 /// Where a row's sealed bytes belong: those of another row do not open here.

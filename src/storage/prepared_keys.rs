@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 use uuid::Uuid;
 
@@ -77,8 +78,11 @@ pub async fn take(
         .add(Column::EditionId.is_in(editions.iter().copied()))
         .add(Column::Number.gte(after.div_euclid(SPAN)))
         .add(Column::Number.lte((last - 1).div_euclid(SPAN)));
-    // Locked, so that of two who take the same block the second finds nothing.
-    let rows = Entity::find().filter(blocks.clone()).lock_exclusive().all(connection).await?;
+    // Locked, so that of two who take the same block the second finds nothing; in one order, so that
+    // neither waits for the other.
+    let find = Entity::find().filter(blocks.clone());
+    let find = find.order_by_asc(COLUMN.number).order_by_asc(COLUMN.edition_id);
+    let rows = find.lock_exclusive().all(connection).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }

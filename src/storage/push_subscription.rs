@@ -28,6 +28,8 @@ pub struct Stored {
     pub service_id: i32,
     /// The browser's keys; `None` when they were sealed by a key that is lost.
     pub keys: Option<PushKeys>,
+    /// Which VAPID key it subscribed with.
+    pub vapid_key_id: i32,
     /// SHA-256 of the token that may change it.
     pub token_hash: Vec<u8>,
     /// What the reader wants to hear of.
@@ -283,6 +285,7 @@ async fn stored(
         id: row.id,
         service_id: row.service_id,
         keys: keys.ok(),
+        vapid_key_id: row.vapid_key_id,
         token_hash: row.token_hash,
         created_at: row.created_at,
     }))

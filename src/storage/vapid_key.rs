@@ -57,12 +57,19 @@ pub async fn insert(
     Ok(Entity::insert(row).exec(connection).await?.last_insert_id)
 }
 
-/// Seals every key pair by the newest data key.
+/// Seals every key pair that can be opened by the newest data key.
 pub async fn reseal_all(connection: &impl ConnectionTrait, vault: &Vault) -> Result<(), DbErr> {
     for row in Entity::find().lock_exclusive().all(connection).await? {
         let place = place(&row.public_key);
         let old = Sealed { key_id: row.key_id, bytes: row.sealed };
-        let plain = vault.open(connection, &place, old).await?;
+        let plain = match vault.open(connection, &place, old).await {
+            Ok(plain) => plain,
+            // Of before the master key was lost.
+            Err(error) => {
+                tracing::warn!(id = row.id, %error, "a VAPID key cannot be opened");
+                continue;
+            }
+        };
         let sealed = vault.seal(connection, &place, &plain).await?;
         let change = ActiveModel {
             id: Set(row.id),

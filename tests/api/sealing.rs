@@ -113,6 +113,8 @@ async fn each_reader_is_reached_with_the_vapid_key_they_subscribed_with() {
 
     let second = PushService::start(pair.public_key(), Arc::clone(&app.clock)).await;
     newsroom.test.opt_in(&second.browser("late"), json!({})).await;
+    // A client that knows nothing of keys posts its subscription again: it keeps its own.
+    newsroom.test.opt_in(&early, json!({})).await;
     // Whoever fetched the old key before the change says so.
     let slow = json!({ "applicationServerKey": old });
     newsroom.test.opt_in(&first.browser("slow"), slow).await;
@@ -143,6 +145,10 @@ async fn after_a_lost_master_key_readers_come_back_with_their_tokens() {
     let mut app = newsroom.test.app.clone();
     app.vault = Vault::new(master, app.clock.clone());
     assert!(adopt_keys(&app).await.unwrap());
+    let refused = rotate_data_key(&newsroom.test.app, |_| {}).await.unwrap_err().to_string();
+    assert!(refused.contains("master key"), "a machine with the old one: {refused}");
+    let rotated = rotate_data_key(&app, |_| {}).await.unwrap();
+    assert_eq!((rotated.key_id, rotated.deleted), (3, 1), "the lost one still seals a reader");
     let newsroom = Newsroom { test: newsroom.test.with(app).await, ..newsroom };
     let id = alert(&newsroom, "خبر يضيع").await;
     newsroom.test.run_jobs().await;
@@ -165,6 +171,15 @@ async fn after_a_lost_master_key_readers_come_back_with_their_tokens() {
 
 #[tokio::test]
 async fn what_an_older_version_kept_in_plain_is_sealed_at_the_next_start() {
+    upgrade(false).await;
+}
+
+#[tokio::test]
+async fn an_older_version_adopts_the_keys_that_it_has() {
+    upgrade(true).await;
+}
+
+async fn upgrade(adopting: bool) {
     let (newsroom, push) = Newsroom::with_push().await;
     let browser = push.browser("reader-from-before");
     newsroom.test.opt_in(&browser, json!({})).await;
@@ -196,6 +211,9 @@ async fn what_an_older_version_kept_in_plain_is_sealed_at_the_next_start() {
     let refused = agree_on_keys(app).await.unwrap_err().into_words().to_string();
     assert!(refused.contains("vapid.json"), "{refused}");
     std::fs::write(app.config.data_dir.join("vapid.json"), pair).unwrap();
+    if adopting {
+        assert!(adopt_keys(app).await.unwrap());
+    }
     agree_on_keys(app).await.unwrap();
     assert_eq!(newsroom.test.vapid_key().await, public_key);
     let stolen = newsroom.test.stolen().await;

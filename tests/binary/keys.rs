@@ -28,7 +28,10 @@ async fn keys_rotate_come_from_elsewhere_and_are_listed() {
         assert!(status.contains(line), "{line} is missing in {status}");
     }
 
-    assert!(says(&database, &["rotate-data"]).contains("data key 2 seals from now on; old keys deleted: 1"));
+    assert!(
+        says(&database, &["rotate-data"])
+            .contains("data key 2 seals from now on; old keys deleted: 1")
+    );
     let second = says(&database, &["rotate-vapid"]);
     assert!(
         !second.contains(first.trim()) && second.contains(says(&database, &["generate"]).trim())
