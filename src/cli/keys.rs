@@ -22,8 +22,8 @@ pub(super) enum KeysCommand {
     Generate,
     /// Lists the keys, and how many push subscriptions depend on each.
     Status,
-    /// Seals everything by a new data key, while the newsroom runs. Run it after a copy of the
-    /// database may have got into wrong hands.
+    /// Seals everything by a new data key, while the newsroom runs, and deletes prepared keys. Run it
+    /// now and then, and after restoring a backup of the database.
     RotateData,
     /// Makes a new VAPID key pair for those who subscribe from now on. The old one goes on serving
     /// its readers, whose browsers change over at their next visit.
