@@ -187,14 +187,19 @@ pub struct Alert {
 impl Alert {
     /// What decides whom it concerns. `category_path` is its category and all above it.
     pub fn subject(&self, category_path: Vec<Uuid>) -> Subject {
-        let further = self.translations.iter().map(|(edition, _)| *edition);
         Subject {
-            editions: std::iter::once(self.edition_id).chain(further).collect(),
+            editions: self.editions(),
             category_path,
             tags: self.tags.clone(),
             breaking: self.breaking,
             at: self.started_at.unwrap_or(self.created_at),
         }
+    }
+
+    /// The editions whose readers it has words for.
+    pub fn editions(&self) -> Vec<Uuid> {
+        let further = self.translations.iter().map(|(edition, _)| *edition);
+        std::iter::once(self.edition_id).chain(further).collect()
     }
 
     /// What readers of an edition see.

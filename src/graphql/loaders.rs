@@ -269,16 +269,17 @@ impl Loader<CategoryAncestorsKey> for Reader {
         &self,
         keys: &[CategoryAncestorsKey],
     ) -> Result<HashMap<CategoryAncestorsKey, Vec<Category>>, Arc<DbErr>> {
-        let pairs =
-            storage::category::ancestors(self.0.connection(), &ids(keys, |key| key.0)).await?;
-        let above: Vec<Uuid> = pairs.iter().map(|(_, ancestor)| *ancestor).collect();
+        let paths = storage::category::paths(self.0.connection(), &ids(keys, |key| key.0)).await?;
+        let above: Vec<Uuid> = paths.values().flatten().copied().collect();
         let found = storage::category::by_ids(self.0.connection(), &above).await?;
         let found: HashMap<Uuid, Category> =
             found.into_iter().map(|category| (category.id, category)).collect();
-        let known = pairs.into_iter().filter_map(|(descendant, ancestor)| {
-            Some((CategoryAncestorsKey(descendant), found.get(&ancestor)?.clone()))
-        });
-        Ok(group(known))
+        let above = |(id, path): (Uuid, Vec<Uuid>)| {
+            let ancestors = path.iter().filter(|ancestor| **ancestor != id);
+            let known = ancestors.filter_map(|ancestor| found.get(ancestor).cloned()).collect();
+            (CategoryAncestorsKey(id), known)
+        };
+        Ok(paths.into_iter().map(above).collect())
     }
 }
 

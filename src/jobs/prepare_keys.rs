@@ -6,8 +6,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::Work;
 use crate::app::App;
 use crate::domain::alert::Alert;
@@ -106,9 +104,8 @@ impl Stock {
         if !(app.config.push.prepared_keys && alert.urgency.is_highest() && first_pass) {
             return Ok(Self::default());
         }
-        let further = alert.translations.iter().map(|(edition, _)| *edition);
-        let editions: Vec<Uuid> = std::iter::once(alert.edition_id).chain(further).collect();
         let change = app.begin().await?;
+        let editions = alert.editions();
         let (of, range) = ((shard.service_id, &*editions), (shard.cursor, shard.last_id));
         let taken =
             storage::prepared_keys::take(change.transaction(), &app.vault, of, range).await?;

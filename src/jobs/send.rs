@@ -24,9 +24,7 @@ pub(super) struct Messages(HashMap<Uuid, Arc<Message>>);
 impl Messages {
     /// The messages of an alert.
     pub(super) async fn of(app: &App, alert: &Alert) -> anyhow::Result<Self> {
-        let further = alert.translations.iter().map(|(edition, _)| *edition);
-        let editions: Vec<Uuid> = std::iter::once(alert.edition_id).chain(further).collect();
-        let editions = storage::edition::by_ids(app.db.connection(), &editions).await?;
+        let editions = storage::edition::by_ids(app.db.connection(), &alert.editions()).await?;
         let site = &app.config.public_url;
         let message = |edition| -> anyhow::Result<Message> {
             Ok(Message {

@@ -82,29 +82,9 @@ pub async fn id_by_name(
     Ok(find.one(connection).await?.map(|row| row.category_id))
 }
 
-/// Pairs (descendant, ancestor) for these nodes, root first, the nodes themselves left out.
-pub async fn ancestors(
-    connection: &impl ConnectionTrait,
-    ids: &[Uuid],
-) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
-    let find = category_ancestry::Entity::find()
-        .filter(category_ancestry::COLUMN.descendant_id.is_in(ids.iter().copied()))
-        .filter(category_ancestry::COLUMN.depth.gt(0))
-        .order_by_desc(category_ancestry::COLUMN.depth);
-    Ok(find
-        .all(connection)
-        .await?
-        .into_iter()
-        .map(|row| (row.descendant_id, row.ancestor_id))
-        .collect())
-}
-
 /// The node itself and all above it, root first.
 pub async fn path(connection: &impl ConnectionTrait, id: Uuid) -> Result<Vec<Uuid>, DbErr> {
-    let find = category_ancestry::Entity::find()
-        .filter(category_ancestry::COLUMN.descendant_id.eq(id))
-        .order_by_desc(category_ancestry::COLUMN.depth);
-    Ok(find.all(connection).await?.into_iter().map(|row| row.ancestor_id).collect())
+    Ok(paths(connection, &[id]).await?.remove(&id).unwrap_or_default())
 }
 
 /// The same for many nodes, in one statement.
