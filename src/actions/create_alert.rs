@@ -61,8 +61,7 @@ pub async fn preview_alert(
 ) -> Result<(Alert, Size), Failure<Code>> {
     // Written like any other, and dropped instead of committed.
     let (_, alert) = write(app, viewer, article_id, input).await?;
-    let path = storage::category::path(app.db.connection(), alert.category_id).await?;
-    let size = storage::audience::size(app.db.connection(), &alert.subject(path)).await?;
+    let size = storage::audience::size_of(app.db.connection(), &alert).await?;
     Ok((alert, size))
 }
 

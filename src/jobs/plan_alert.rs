@@ -71,8 +71,7 @@ async fn reckon(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
 }
 
 async fn note_audience(connection: &impl ConnectionTrait, alert: &Alert) -> Result<(), DbErr> {
-    let path = storage::category::path(connection, alert.category_id).await?;
-    let size = storage::audience::size(connection, &alert.subject(path)).await?;
+    let size = storage::audience::size_of(connection, alert).await?;
     storage::audience::note_size(connection, (alert.id, alert.round), size).await
 }
 

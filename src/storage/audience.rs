@@ -9,11 +9,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Vault;
 use super::browser::recipient;
 use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
 use super::entities::{alert, push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
+use super::{Vault, category};
+use crate::domain::alert::Alert;
 use crate::domain::audience::{Reader, Subject};
 use crate::domain::push_subscription::Recipient;
 
@@ -130,6 +131,12 @@ pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Resul
     let share = u128::from(found) * u128::from(width.unsigned_abs());
     let count = share / u128::from((SAMPLES * SAMPLE).unsigned_abs());
     Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+}
+
+/// How many subscriptions this alert concerns.
+pub async fn size_of(connection: &impl ConnectionTrait, alert: &Alert) -> Result<Size, DbErr> {
+    let path = category::path(connection, alert.category_id).await?;
+    size(connection, &alert.subject(path)).await
 }
 
 /// Notes how many subscriptions a round of an alert concerns, unless another round has begun.
