@@ -48,11 +48,19 @@ pub(super) async fn opened(
     vault: &Vault,
     row: &mut Model,
 ) -> Result<(PushKeys, String), DbErr> {
-    let bytes =
-        row.sealed.take().ok_or_else(|| DbErr::Custom("it is not sealed yet".to_owned()))?;
-    let sealed = Sealed { key_id: row.key_id, bytes };
-    let plain = vault.open(connection, &place(&row.endpoint_hash), sealed).await?;
+    let plain = plain(connection, vault, row).await?;
     unpack(&plain).ok_or_else(|| DbErr::Custom("what was sealed of it is damaged".to_owned()))
+}
+
+async fn plain(
+    connection: &impl ConnectionTrait,
+    vault: &Vault,
+    row: &mut Model,
+) -> Result<Vec<u8>, DbErr> {
+    let bytes = row.sealed.take();
+    let bytes = bytes.ok_or_else(|| DbErr::Custom("nothing is sealed of it".to_owned()))?;
+    let sealed = Sealed { key_id: row.key_id, bytes };
+    vault.open(connection, &place(&row.endpoint_hash), sealed).await
 }
 
 fn unpack(plain: &[u8]) -> Option<(PushKeys, String)> {
@@ -97,19 +105,18 @@ pub async fn reseal(
         .order_by_asc(COLUMN.id)
         .limit(limit)
         .lock_exclusive();
+    let sealer = vault.sealer(connection).await?;
     let mut last = None;
     for mut row in find.all(connection).await? {
         last = Some(row.id);
-        let place = place(&row.endpoint_hash);
-        let (keys, endpoint) = match opened(connection, vault, &mut row).await {
-            Ok(browser) => browser,
+        let plain = match plain(connection, vault, &mut row).await {
+            Ok(plain) => plain,
             Err(error) => {
                 tracing::warn!(id = row.id, %error, "a push subscription cannot be opened");
                 continue;
             }
         };
-        let plain = pack(&keys.p256dh, &keys.auth, &endpoint);
-        let sealed = vault.seal(connection, &place, &plain).await?;
+        let sealed = sealer.seal(&place(&row.endpoint_hash), &plain)?;
         let (id, bytes, key_id) = (Set(row.id), Set(Some(sealed.bytes)), Set(sealed.key_id));
         let change =
             ActiveModel { id, sealed: bytes, key_id, ..<ActiveModel as Default>::default() };

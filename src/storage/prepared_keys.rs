@@ -107,7 +107,7 @@ pub async fn put(
     entries: &[Entry],
 ) -> Result<(), DbErr> {
     let plain: Vec<u8> = entries.iter().flat_map(pack).collect();
-    let sealed = vault.seal(connection, &block.place(), &plain).await?;
+    let sealed = vault.sealer(connection).await?.seal(&block.place(), &plain)?;
     let count = i32::try_from(entries.len()).unwrap_or(i32::MAX);
     let smaller = block.is().add(Column::Count.lt(count));
     Entity::delete_many().filter(smaller).exec(connection).await?;

@@ -239,7 +239,7 @@ async fn with_browser(
     let hash = browser.endpoint.hash();
     let PushKeys { p256dh, auth } = &browser.keys;
     let plain = pack(p256dh, auth, browser.endpoint.url().as_str());
-    let sealed = vault.seal(connection, &place(&hash), &plain).await?;
+    let sealed = vault.sealer(connection).await?.seal(&place(&hash), &plain)?;
     Ok(ActiveModel {
         service_id: Set(push_service::id_of(connection, &browser.service).await?),
         endpoint_hash: Set(hash.to_vec()),

@@ -27,10 +27,11 @@ pub async fn seal_page(
         .filter(push_subscription::COLUMN.id.is_in(ids));
     let hashes: Vec<(i64, Vec<u8>)> = hashes.into_tuple().all(connection).await?;
     let hashes: std::collections::HashMap<_, _> = hashes.into_iter().collect();
+    let sealer = vault.sealer(connection).await?;
     for row in page {
         let Some(hash) = hashes.get(&row.push_subscription_id) else { continue };
         let plain = pack(&row.p256dh, &row.auth, &row.endpoint);
-        let Sealed { key_id, bytes } = vault.seal(connection, &place(hash), &plain).await?;
+        let Sealed { key_id, bytes } = sealer.seal(&place(hash), &plain)?;
         let id = Set(row.push_subscription_id);
         let change =
             ActiveModel { id, sealed: Set(Some(bytes)), key_id: Set(key_id), ..Default::default() };

@@ -46,7 +46,8 @@ pub async fn insert(
     (public_key, pair): (&str, &str),
     now: Timestamp,
 ) -> Result<i32, DbErr> {
-    let sealed = vault.seal(connection, &place(public_key), pair.as_bytes()).await?;
+    let sealer = vault.sealer(connection).await?;
+    let sealed = sealer.seal(&place(public_key), pair.as_bytes())?;
     let row = ActiveModel {
         public_key: Set(public_key.to_owned()),
         sealed: Set(sealed.bytes),
@@ -59,6 +60,7 @@ pub async fn insert(
 
 /// Seals every key pair that can be opened by the newest data key.
 pub async fn reseal_all(connection: &impl ConnectionTrait, vault: &Vault) -> Result<(), DbErr> {
+    let sealer = vault.sealer(connection).await?;
     for row in Entity::find().lock_exclusive().all(connection).await? {
         let place = place(&row.public_key);
         let old = Sealed { key_id: row.key_id, bytes: row.sealed };
@@ -70,7 +72,7 @@ pub async fn reseal_all(connection: &impl ConnectionTrait, vault: &Vault) -> Res
                 continue;
             }
         };
-        let sealed = vault.seal(connection, &place, &plain).await?;
+        let sealed = sealer.seal(&place, &plain)?;
         let change = ActiveModel {
             id: Set(row.id),
             sealed: Set(sealed.bytes),

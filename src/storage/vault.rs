@@ -30,7 +30,16 @@ pub struct Sealed {
 pub struct Vault {
     master: SealingKey,
     clock: Arc<dyn Clock>,
-    known: Arc<RwLock<HashMap<i32, SealingKey>>>,
+    /// Data keys that were looked at; `None` for those that the master key does not open.
+    known: Arc<RwLock<HashMap<i32, Option<SealingKey>>>>,
+}
+
+/// Seals by one data key, which stays until the transaction ends that it was taken in.
+#[derive(Debug)]
+pub struct Sealer<'a> {
+    vault: &'a Vault,
+    key_id: i32,
+    key: SealingKey,
 }
 
 impl Vault {
@@ -39,20 +48,12 @@ impl Vault {
         Self { master, clock, known: Arc::default() }
     }
 
-    /// Seals bytes for a place by the newest data key, which stays until the transaction ends.
-    pub async fn seal(
-        &self,
-        connection: &impl ConnectionTrait,
-        place: &[u8],
-        plain: &[u8],
-    ) -> Result<Sealed, DbErr> {
+    /// What seals by the newest data key: ask once, and seal as much as a transaction needs.
+    pub async fn sealer(&self, connection: &impl ConnectionTrait) -> Result<Sealer<'_>, DbErr> {
         let Some(newest) = newest(connection).await? else {
             return Err(DbErr::RecordNotFound("a data key; start the server once".to_owned()));
         };
-        let key = self.learn(newest)?;
-        let sealed = key.1.seal(self.nonce(), place, plain);
-        let bytes = sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))?;
-        Ok(Sealed { key_id: key.0, bytes })
+        Ok(Sealer { vault: self, key_id: newest.id, key: self.learn(newest)? })
     }
 
     /// What was sealed for a place.
@@ -65,9 +66,9 @@ impl Vault {
         let Sealed { key_id, bytes } = sealed;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key_id).cloned();
         let key = match known {
-            Some(key) => key,
+            Some(key) => key.ok_or_else(|| not_ours(key_id))?,
             None => match Entity::find_by_id(key_id).one(connection).await? {
-                Some(row) => self.learn(row)?.1,
+                Some(row) => self.learn(row)?,
                 None => return Err(DbErr::Custom(format!("there is no data key {key_id}"))),
             },
         };
@@ -97,15 +98,13 @@ impl Vault {
         Ok(newest(connection).await?.map(|row| self.learn(row).is_ok()))
     }
 
-    fn learn(&self, row: Model) -> Result<(i32, SealingKey), DbErr> {
+    fn learn(&self, row: Model) -> Result<SealingKey, DbErr> {
         let opened = self.master.open(&place(row.id), row.sealed);
         let bytes = opened.and_then(|bytes| <[u8; KEY]>::try_from(bytes).ok());
-        let key = bytes.and_then(|bytes| SealingKey::new(&bytes)).ok_or_else(|| {
-            DbErr::Custom(format!("the master key does not open data key {}", row.id))
-        })?;
+        let key = bytes.and_then(|bytes| SealingKey::new(&bytes));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(row.id, key.clone());
-        Ok((row.id, key))
+        key.ok_or_else(|| not_ours(row.id))
     }
 
     fn nonce(&self) -> SealingNonce {
@@ -113,6 +112,19 @@ impl Vault {
         self.clock.fill_random(&mut nonce);
         nonce
     }
+}
+
+impl Sealer<'_> {
+    /// Seals bytes for a place.
+    pub fn seal(&self, place: &[u8], plain: &[u8]) -> Result<Sealed, DbErr> {
+        let sealed = self.key.seal(self.vault.nonce(), place, plain);
+        let bytes = sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))?;
+        Ok(Sealed { key_id: self.key_id, bytes })
+    }
+}
+
+fn not_ours(key_id: i32) -> DbErr {
+    DbErr::Custom(format!("the master key does not open data key {key_id}"))
 }
 
 /// A data key, and how many rows it seals.
