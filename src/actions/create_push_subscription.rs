@@ -1,5 +1,7 @@
 //! A reader opts in to alerts.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use super::choose_topics::{Choice, ChoiceCodes};
@@ -168,7 +170,13 @@ impl BrowserInput {
     ) -> Result<Result<i32, Rejection<C>>, Failure<C>> {
         let connection = app.db.connection();
         let known = match &self.application_server_key {
-            Some(key) => storage::vapid_key::id_of(connection, key.trim_end_matches('=')).await?,
+            // Read as leniently as the browser's own keys, and looked up as it is kept.
+            Some(key) => match parse_p256dh(key) {
+                Ok(key) => {
+                    storage::vapid_key::id_of(connection, &URL_SAFE_NO_PAD.encode(key)).await?
+                }
+                Err(_) => None,
+            },
             None => storage::vapid_key::newest(connection).await?.map(|(id, _)| id),
         };
         let message = "is not the newsroom's: unsubscribe in the browser, and subscribe again with webPushKey";

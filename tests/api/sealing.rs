@@ -127,7 +127,8 @@ async fn each_reader_is_reached_with_the_vapid_key_they_subscribed_with() {
 
     // The early reader's browser comes back with the new key.
     let moved = second.browser("early");
-    newsroom.test.opt_in(&moved, json!({ "applicationServerKey": pair.public_key() })).await;
+    let padded = format!("{}=", pair.public_key().replace('-', "+").replace('_', "/"));
+    newsroom.test.opt_in(&moved, json!({ "applicationServerKey": padded })).await;
     let other = json!({ "applicationServerKey": VapidKeys::generate(&SystemClock).public_key() });
     let answer = newsroom.test.post_subscription(&second.browser("stray"), other).await;
     assert_eq!(
