@@ -10,6 +10,9 @@ use crate::storage::{self, Change};
 
 /// The setting in which an older version kept the public key that readers subscribed with.
 const OLD_PUBLIC_KEY: &str = "vapid_public_key";
+/// The setting that says whether what was in plain has yet to be wiped from the database's files.
+const WIPE: &str = "wipe_unsealed";
+const DUE: &str = "due";
 /// Subscriptions of an older version that are sealed in one transaction.
 const PAGE: u64 = 1_000;
 
@@ -35,7 +38,8 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
             keys::FILE,
         )));
     }
-    if storage::unsealed::any(connection).await? {
+    let wipe_is_due = storage::setting::get(connection, WIPE).await?.as_deref() == Some(DUE);
+    if wipe_is_due || storage::unsealed::any(connection).await? {
         app.alone(seal_all(app)).await?;
     }
     Ok(())
@@ -115,17 +119,20 @@ async fn add_pair(app: &App, change: &Change, pair: &VapidKeys) -> anyhow::Resul
     Ok(storage::vapid_key::insert(change.transaction(), &app.vault, named, app.now()).await?)
 }
 
-/// Seals what an older version left in plain, page by page: a start that is cut short goes on later.
+/// Seals what an older version left in plain, page by page, and wipes what it was: a start that is
+/// cut short goes on later.
 async fn seal_all(app: &App) -> Result<(), sea_orm::DbErr> {
     tracing::info!("sealing where readers are reached, which an older version kept in plain");
-    loop {
+    let mut more = true;
+    while more {
         let change = app.begin().await?;
-        let more = storage::unsealed::seal_page(change.transaction(), &app.vault, PAGE).await?;
+        let tx = change.transaction();
+        more = storage::unsealed::seal_page(tx, &app.vault, PAGE).await?;
+        storage::setting::set(tx, WIPE, DUE).await?;
         change.commit().await?;
-        if !more {
-            return storage::unsealed::wipe(app.db.connection()).await;
-        }
     }
+    storage::unsealed::wipe(app.db.connection()).await?;
+    storage::setting::set(app.db.connection(), WIPE, "done").await
 }
 
 fn refused(message: String) -> Failure<Code> {

@@ -42,10 +42,18 @@ pub async fn seal_page(
     Ok(true)
 }
 
-/// Overwrites what deleted rows have left in the file. PostgreSQL's autovacuum does so by itself.
+/// Writes the tables anew, without what dropped columns and deleted rows have left behind. Outside of
+/// a transaction, and once all are sealed.
 pub async fn wipe(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
-    if connection.get_database_backend() == DbBackend::Sqlite {
-        connection.execute_unprepared("VACUUM").await?;
+    let statements: &[&str] = match connection.get_database_backend() {
+        DbBackend::Postgres => {
+            // The latter is empty by now; a VACUUM would keep what somebody's snapshot may still see.
+            &["VACUUM FULL push_subscriptions", "TRUNCATE unsealed_push_subscriptions"]
+        }
+        _ => &["VACUUM"],
+    };
+    for statement in statements {
+        connection.execute_unprepared(statement).await?;
     }
     Ok(())
 }

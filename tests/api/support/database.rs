@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Names a PostgreSQL server on which tests may create databases; SQLite when unset.
+/// Names a PostgreSQL server on which tests are superusers and may create databases; SQLite when unset.
 pub const SERVER: &str = "KHABAR_TEST_DATABASE";
 
 /// A fresh database with every migration applied.

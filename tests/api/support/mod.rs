@@ -114,16 +114,14 @@ enabled = \"off\""
             connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
             return std::fs::read(self.database.folder.path().join("test.sqlite")).unwrap();
         }
-        let mut everything = Vec::new();
-        for table in ["push_subscriptions", "vapid_keys", "data_keys", "prepared_keys"] {
-            let rows = format!("SELECT t::text AS row FROM {table} t");
-            let backend = self.app.db.connection().get_database_backend();
-            let rows = Statement::from_string(backend, rows);
-            for row in self.app.db.connection().query_all_raw(rows).await.unwrap() {
-                everything.extend(row.try_get::<String>("", "row").unwrap().into_bytes());
-            }
-        }
-        everything
+        let connection = self.app.db.connection();
+        connection.execute_unprepared("CHECKPOINT").await.unwrap();
+        // Its tables' files, with what is kept beside them because it is long.
+        let files = "SELECT pg_read_binary_file(pg_relation_filepath(oid)) AS file FROM pg_class \
+                     WHERE relkind IN ('r', 't') AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)";
+        let files = Statement::from_string(connection.get_database_backend(), files);
+        let files = connection.query_all_raw(files).await.unwrap();
+        files.iter().flat_map(|row| row.try_get::<Vec<u8>>("", "file").unwrap()).collect()
     }
 
     /// A pool of its own on the same database, as another process would have.
