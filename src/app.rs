@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -17,6 +17,9 @@ use crate::passwords::Passwords;
 use crate::rate_limit::RateLimits;
 use crate::storage::{Change, Database, Vault, migrate, setting};
 use crate::weather::Weather;
+
+/// The setting that holds the key of opt-out links, sealed by the master key.
+const OPT_OUT: &str = "opt_out_key";
 
 /// The application. Cloning it is cheap; clones are the same application.
 #[derive(Debug, Clone)]
@@ -64,16 +67,28 @@ impl App {
     }
 
     /// What signs opt-out links: made once, and kept in the database, so that every machine honours
-    /// the links of every other.
+    /// the links of every other. It is made anew when the master key that sealed it is lost.
     pub async fn opt_out_key(&self) -> anyhow::Result<OptOutKey> {
-        let made = URL_SAFE_NO_PAD.encode(self.clock.new_secret());
-        let change = self.begin().await?;
-        let kept = setting::get_or_insert(change.transaction(), "opt_out_key", &made).await?;
-        change.commit().await?;
-        let secret = URL_SAFE_NO_PAD.decode(kept).context("the key of opt-out links is damaged")?;
-        let secret = secret.try_into();
-        let secret = secret.map_err(|_| anyhow!("the key of opt-out links has a wrong length"))?;
+        let kept = self.kept_opt_out_key().await?;
+        match self.vault.open_secret(OPT_OUT.as_bytes(), kept) {
+            Some(secret) => Ok(OptOutKey::new(secret)),
+            None => self.alone(self.keep_opt_out_key()).await,
+        }
+    }
+
+    async fn keep_opt_out_key(&self) -> anyhow::Result<OptOutKey> {
+        let kept = self.kept_opt_out_key().await?;
+        // Another instance was faster; or an older version kept it in plain, and its links are good.
+        let known = self.vault.open_secret(OPT_OUT.as_bytes(), kept.clone());
+        let secret = known.or(kept.try_into().ok()).unwrap_or_else(|| self.clock.new_secret());
+        let sealed = self.vault.seal_secret(OPT_OUT.as_bytes(), &secret)?;
+        setting::set(self.db.connection(), OPT_OUT, &URL_SAFE_NO_PAD.encode(sealed)).await?;
         Ok(OptOutKey::new(secret))
+    }
+
+    async fn kept_opt_out_key(&self) -> anyhow::Result<Vec<u8>> {
+        let kept = setting::get(self.db.connection(), OPT_OUT).await?.unwrap_or_default();
+        URL_SAFE_NO_PAD.decode(kept).context("the key of opt-out links is damaged")
     }
 
     /// Brings the database's schema up to date.

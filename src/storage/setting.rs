@@ -19,18 +19,3 @@ pub async fn set(connection: &impl ConnectionTrait, key: &str, value: &str) -> R
         .await?;
     Ok(())
 }
-
-/// The value under a key; the given one, from now on, if there is none.
-pub async fn get_or_insert(
-    connection: &impl ConnectionTrait,
-    key: &str,
-    value: &str,
-) -> Result<String, DbErr> {
-    let row = ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
-    Entity::insert(row)
-        .on_conflict(OnConflict::column(Column::Key).do_nothing().to_owned())
-        .exec_without_returning(connection)
-        .await?;
-    let kept = get(connection, key).await?;
-    kept.ok_or_else(|| DbErr::RecordNotFound("a setting just written".to_owned()))
-}

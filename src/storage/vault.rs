@@ -83,8 +83,7 @@ impl Vault {
         now: Timestamp,
     ) -> Result<i32, DbErr> {
         let id = newest(connection).await?.map_or(1, |newest| newest.id + 1);
-        let sealed = self.master.seal(self.nonce(), &place(id), &self.clock.new_secret());
-        let sealed = sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))?;
+        let sealed = self.seal_secret(&place(id), &self.clock.new_secret())?;
         let row = ActiveModel { id: Set(id), sealed: Set(sealed), created_at: Set(now) };
         row.insert(connection).await?;
         Ok(id)
@@ -98,9 +97,19 @@ impl Vault {
         Ok(newest(connection).await?.map(|row| self.learn(row).is_ok()))
     }
 
+    /// Seals a secret of the newsroom's own by the master key.
+    pub fn seal_secret(&self, place: &[u8], secret: &[u8; KEY]) -> Result<Vec<u8>, DbErr> {
+        let sealed = self.master.seal(self.nonce(), place, secret);
+        sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))
+    }
+
+    /// A secret of the newsroom's own; `None` when another master key has sealed it.
+    pub fn open_secret(&self, place: &[u8], sealed: Vec<u8>) -> Option<[u8; KEY]> {
+        self.master.open(place, sealed)?.try_into().ok()
+    }
+
     fn learn(&self, row: Model) -> Result<SealingKey, DbErr> {
-        let opened = self.master.open(&place(row.id), row.sealed);
-        let bytes = opened.and_then(|bytes| <[u8; KEY]>::try_from(bytes).ok());
+        let bytes = self.open_secret(&place(row.id), row.sealed);
         let key = bytes.and_then(|bytes| SealingKey::new(&bytes));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(row.id, key.clone());

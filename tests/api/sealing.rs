@@ -6,6 +6,7 @@ use khabar::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
 use khabar::actions::rotate_data_key::rotate_data_key;
 use khabar::app::App;
 use khabar::domain::clock::SystemClock;
+use khabar::domain::opt_out::OptOutKey;
 use khabar::domain::sealing::SealingKey;
 use khabar::domain::vapid_keys::VapidKeys;
 use khabar::storage::{self, Vault, migrate};
@@ -234,4 +235,28 @@ async fn a_start_that_was_killed_before_it_wiped_does_so_later() {
     agree_on_keys(&test.app).await.unwrap();
     let wiped = storage::setting::get(connection, "wipe_unsealed").await.unwrap();
     assert_eq!(wiped.as_deref(), Some("done"));
+}
+
+#[tokio::test]
+async fn the_key_of_opt_out_links_is_sealed_and_stays_the_same() {
+    let test = TestApp::start().await;
+    let connection = test.app.db.connection();
+    let plain = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    storage::setting::set(connection, "opt_out_key", plain).await.unwrap();
+    let links = OptOutKey::new([7; 32]).token(1, 1);
+    for _ in 0..2 {
+        assert_eq!(test.app.opt_out_key().await.unwrap().token(1, 1), links);
+        let kept = storage::setting::get(connection, "opt_out_key").await.unwrap().unwrap();
+        assert!(kept.len() > plain.len() && !kept.contains(plain), "{kept}");
+    }
+    // Of instances that start at once, all sign alike.
+    storage::setting::set(connection, "opt_out_key", "").await.unwrap();
+    let (one, two) = (test.another_instance().await, test.another_instance().await);
+    // Their clocks have one seed: this makes what they draw differ.
+    one.app.clock.new_secret();
+    let (one, two) = tokio::join!(one.app.opt_out_key(), two.app.opt_out_key());
+    assert_eq!(one.unwrap().token(1, 1), two.unwrap().token(1, 1));
+    let mut other = test.app.clone();
+    other.vault = Vault::new(SealingKey::new(&[8; 32]).unwrap(), other.clock.clone());
+    assert_ne!(other.opt_out_key().await.unwrap().token(1, 1), links);
 }
