@@ -15,7 +15,9 @@ use crate::domain::push_subscription::{
 use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
-use crate::storage::push_subscription::Stored;
+use crate::storage::push_subscription::{
+    Stored, choose, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to, renew_token,
+};
 
 /// What the browser hands over, and what the reader chose.
 #[derive(Debug, Clone)]
@@ -81,8 +83,8 @@ pub(super) trait BrowserCodes: From<FieldCode> {
 /// is presented and good stays so.
 ///
 /// The same endpoint again updates instead of doubling, for whoever proves to be the same browser:
-/// by its keys, which only it and this newsroom know, or by the token. Anybody else gets an answer
-/// that looks the same, and a token that opens nothing: so an endpoint can neither be taken over
+/// by its keys, which only it and this newsroom know, or by the token. Anybody else gets a decoy,
+/// which reaches nobody and in all else looks the same: so an endpoint can neither be taken over
 /// nor probed for.
 pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, Failure<Code>> {
     let browser = input.browser.parse(app).await?;
@@ -96,28 +98,35 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     let (hash, now) = (token.hash(), app.now());
     // Another tab may add the same endpoint between the look and the insert; then look again.
     loop {
-        let known =
-            storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
+        let there = lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
+        let proves = |there: &Stored| there.is_of(&browser.keys) || there.is_opened_by(presented);
+        let is_anothers = there.as_ref().is_some_and(|there| !proves(there));
+        let known = match is_anothers {
+            true => lock_decoy(tx, &app.vault, &browser, presented).await?,
+            false => there,
+        };
         let Some(known) = known else {
-            let choice = (&topics, &manners);
-            if storage::push_subscription::insert(tx, &app.vault, &browser, choice, (hash, now))
-                .await?
-            {
+            let (choice, token) = ((&topics, &manners), (hash, now));
+            let inserted = match is_anothers {
+                true => insert_decoy(tx, &browser, choice, token).await?,
+                false => insert(tx, &app.vault, &browser, choice, token).await?,
+            };
+            if inserted {
                 break;
             }
             continue;
         };
-        if known.is_of(&browser.keys) || known.is_opened_by(presented) {
+        if !is_anothers {
             let browser = browser.at_address_of(&known, names_key);
-            storage::push_subscription::move_to(tx, &app.vault, &known, &browser, now).await?;
-            storage::push_subscription::choose(tx, known.id, &topics, &manners, now).await?;
-            if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
-                // It stays good: another tab may hold it, and this answer may get lost.
-                change.commit().await?;
-                return Ok(Token::from_text(presented));
-            }
-            storage::push_subscription::renew_token(tx, known.id, hash).await?;
+            move_to(tx, &app.vault, &known, &browser, now).await?;
         }
+        choose(tx, known.id, &topics, &manners, now).await?;
+        if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
+            // It stays good: another tab may hold it, and this answer may get lost.
+            change.commit().await?;
+            return Ok(Token::from_text(presented));
+        }
+        renew_token(tx, known.id, hash).await?;
         break;
     }
     change.commit().await?;

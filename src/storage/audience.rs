@@ -79,7 +79,7 @@ pub async fn by_ids(
     vault: &Vault,
     ids: &[i64],
 ) -> Result<Page, DbErr> {
-    let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied())).order_by_asc(COLUMN.id);
+    let find = living().filter(COLUMN.id.is_in(ids.iter().copied())).order_by_asc(COLUMN.id);
     candidates(connection, vault, find.all(connection).await?, false).await
 }
 
@@ -175,6 +175,11 @@ async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, D
     Ok(first.zip(last))
 }
 
+/// Subscriptions that reach somebody: all but decoys.
+pub(super) fn living() -> Select<Entity> {
+    Entity::find().filter(COLUMN.sealed.is_not_null())
+}
+
 /// What [`crate::domain::audience::Topics::cover`] says, for the database.
 fn concerned(subject: &Subject, (after, last): (i64, i64)) -> Select<Entity> {
     use push_subscription_category as category;
@@ -198,7 +203,7 @@ fn concerned(subject: &Subject, (after, last): (i64, i64)) -> Select<Entity> {
     if !subject.tags.is_empty() {
         topic = topic.or(chosen(of_tag));
     }
-    let find = Entity::find()
+    let find = living()
         .filter(COLUMN.id.gt(after))
         .filter(COLUMN.id.lte(last))
         .filter(COLUMN.edition_id.is_in(subject.editions.iter().copied()))

@@ -1,11 +1,12 @@
 //! Browsers as they are stored: where they are reached, and by which keys, sealed together.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set,
+    ActiveModelTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, Set,
 };
+use sha2::{Digest, Sha256};
 
-use super::entities::push_subscription::{ActiveModel, COLUMN, Entity, Model};
+use super::audience::living;
+use super::entities::push_subscription::{ActiveModel, COLUMN, Model};
 use super::push_subscription::Stored;
 use super::{Sealed, Vault};
 use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
@@ -29,6 +30,13 @@ impl Browser {
     pub fn at_address_of(&self, known: &Stored, names_key: bool) -> Self {
         let kept = if names_key { self.vapid_key_id } else { known.vapid_key_id };
         Self { vapid_key_id: kept, ..self.clone() }
+    }
+
+    /// By what the decoy of a browser is found that is not the one of its endpoint.
+    pub(super) fn decoy_hash(&self) -> [u8; 32] {
+        let PushKeys { p256dh, auth } = &self.keys;
+        let decoy = Sha256::new().chain_update(b"khabar decoy").chain_update(self.endpoint.hash());
+        decoy.chain_update(p256dh).chain_update(auth).finalize().into()
     }
 }
 
@@ -98,10 +106,9 @@ pub async fn reseal(
     (after, limit): (i64, u64),
     key_id: i32,
 ) -> Result<Option<i64>, DbErr> {
-    let find = Entity::find()
+    let find = living()
         .filter(COLUMN.id.gt(after))
         .filter(COLUMN.key_id.ne(key_id))
-        .filter(COLUMN.sealed.is_not_null())
         .order_by_asc(COLUMN.id)
         .limit(limit)
         .lock_exclusive();

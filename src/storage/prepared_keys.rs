@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::audience::living;
 use super::browser::opened;
 use super::entities::prepared_keys::{ActiveModel, COLUMN, Column, Entity};
 use super::entities::push_subscription as subscription;
@@ -136,7 +137,7 @@ pub async fn missing(
 ) -> Result<Vec<Block>, DbErr> {
     // Written out: PostgreSQL takes two expressions with bound values for two.
     let number = || Expr::cust(format!("(id - 1) / {SPAN}"));
-    let readers = subscription::Entity::find()
+    let readers = living()
         .select_only()
         .column(subscription::Column::EditionId)
         .column_as(number(), "number")
@@ -173,7 +174,7 @@ pub async fn readers(
     vault: &Vault,
     block: Block,
 ) -> Result<Vec<KeysOf>, DbErr> {
-    let rows = subscription::Entity::find()
+    let rows = living()
         .filter(subscription::COLUMN.service_id.eq(block.service_id))
         .filter(subscription::COLUMN.edition_id.eq(block.edition_id))
         .filter(subscription::COLUMN.id.gt(block.number * SPAN))

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set, TryInsertResult,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub struct Stored {
     pub id: i64,
     /// Which push service it belongs to.
     pub service_id: i32,
-    /// The browser's keys; `None` when they were sealed by a key that is lost.
+    /// The browser's keys; `None` of a decoy, and when they were sealed by a key that is lost.
     pub keys: Option<PushKeys>,
     /// Which VAPID key it subscribed with.
     pub vapid_key_id: i32,
@@ -70,11 +70,52 @@ pub async fn lock_by_token(
     stored(connection, vault, find.lock_exclusive().one(connection).await?).await
 }
 
+/// The decoy of a browser or of a token, locked until the transaction ends.
+pub async fn lock_decoy(
+    connection: &impl ConnectionTrait,
+    vault: &Vault,
+    browser: &Browser,
+    token_hash: Option<[u8; 32]>,
+) -> Result<Option<Stored>, DbErr> {
+    let of_token = Column::TokenHash.is_in(token_hash.map(|hash| hash.to_vec()));
+    let find = Entity::find()
+        .filter(COLUMN.sealed.is_null())
+        .filter(COLUMN.endpoint_hash.eq(browser.decoy_hash().to_vec()).or(of_token))
+        .order_by_asc(COLUMN.id);
+    stored(connection, vault, find.lock_exclusive().one(connection).await?).await
+}
+
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
 pub async fn insert(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     browser: &Browser,
+    choice: (&Topics, &Manners),
+    token: ([u8; 32], Timestamp),
+) -> Result<bool, DbErr> {
+    let row = with_browser(connection, vault, browser).await?;
+    insert_row(connection, row, choice, token).await
+}
+
+/// Adds what looks like a subscription and reaches nobody: for whoever has no right to the endpoint,
+/// and must not learn that it is somebody's. False as with [`insert`].
+pub async fn insert_decoy(
+    connection: &impl ConnectionTrait,
+    browser: &Browser,
+    choice: (&Topics, &Manners),
+    token: ([u8; 32], Timestamp),
+) -> Result<bool, DbErr> {
+    let row = ActiveModel {
+        service_id: Set(push_service::id_of(connection, &browser.service).await?),
+        endpoint_hash: Set(browser.decoy_hash().to_vec()),
+        ..<ActiveModel as Default>::default()
+    };
+    insert_row(connection, row, choice, token).await
+}
+
+async fn insert_row(
+    connection: &impl ConnectionTrait,
+    row: ActiveModel,
     (topics, manners): (&Topics, &Manners),
     (token_hash, now): ([u8; 32], Timestamp),
 ) -> Result<bool, DbErr> {
@@ -83,7 +124,7 @@ pub async fn insert(
         generation: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
-        ..with_choice(with_browser(connection, vault, browser).await?, topics, manners)?
+        ..with_choice(row, topics, manners)?
     };
     let insert = Entity::insert(row).on_conflict_do_nothing_on([Column::EndpointHash]);
     let TryInsertResult::Inserted(inserted) = insert.exec(connection).await? else {
@@ -272,11 +313,16 @@ async fn stored(
     row: Option<Model>,
 ) -> Result<Option<Stored>, DbErr> {
     let Some(mut row) = row else { return Ok(None) };
-    // Whoever has the token may put new keys in place of those that cannot be opened any more.
-    let keys = opened(connection, vault, &mut row).await.map(|(keys, _)| keys);
-    let keys = keys.inspect_err(
-        |error| tracing::warn!(id = row.id, %error, "a push subscription cannot be opened"),
-    );
+    // Whoever has the token may put new keys in place of those that cannot be opened any more, or of
+    // those that a decoy does not have.
+    let keys = match row.sealed {
+        Some(_) => opened(connection, vault, &mut row).await.map(|(keys, _)| Some(keys)),
+        None => Ok(None),
+    };
+    let keys = keys.unwrap_or_else(|error| {
+        tracing::warn!(id = row.id, %error, "a push subscription cannot be opened");
+        None
+    });
     let (categories, tags) =
         chosen(connection, &[row.id]).await?.remove(&row.id).unwrap_or_default();
     Ok(Some(Stored {
@@ -284,7 +330,7 @@ async fn stored(
         manners: manners(&row)?,
         id: row.id,
         service_id: row.service_id,
-        keys: keys.ok(),
+        keys,
         vapid_key_id: row.vapid_key_id,
         token_hash: row.token_hash,
         created_at: row.created_at,

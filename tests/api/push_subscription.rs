@@ -35,7 +35,35 @@ async fn a_stranger_who_knows_the_endpoint_changes_nothing_and_learns_nothing() 
     };
     assert_eq!(shape(&known), shape(&fresh));
 
-    // The stranger's token opens nothing, the reader's still does.
+    // What the tokens show is alike, now and after whatever a browser may do with its own.
+    let shows = async |token: String| {
+        let query = "query($token: String!) { pushSubscription(token: $token) { breakingOnly maxPerDay edition { locale } } }";
+        newsroom.test.read(query, json!({ "token": token })).await.data().clone()
+    };
+    let token_of = |answer: &crate::support::Answer| answer.text("/pushSubscriptionCreate/token");
+    let (decoy, real) = (token_of(&known), token_of(&fresh));
+    assert_eq!(shows(decoy.clone()).await, shows(real.clone()).await);
+    assert_eq!(shows(real.clone()).await["pushSubscription"]["breakingOnly"], true);
+    let update = operation("PushSubscriptionUpdate");
+    for (token, browser) in [(&decoy, &stranger), (&real, &unknown)] {
+        let moved = json!({ "endpoint": browser.endpoint, "keys": browser.keys() });
+        let input = json!({ "maxPerDay": 3, "browser": moved });
+        let answer = newsroom.test.read(&update, json!({ "token": token, "input": input })).await;
+        assert_eq!(answer.user_errors("pushSubscriptionUpdate"), Vec::<String>::new());
+    }
+    assert_eq!(shows(decoy.clone()).await, shows(real.clone()).await);
+    for (token, browser) in [(&decoy, &stranger), (&real, &unknown)] {
+        let again = token_of(&newsroom.test.post_subscription(browser, json!({})).await);
+        assert_ne!(again, *token, "the same browser without its token gets another");
+        assert!(shows(token.clone()).await["pushSubscription"].is_null());
+        let present = json!({ "token": again });
+        for browser in [browser.clone(), browser.with_new_keys()] {
+            let presenting = newsroom.test.post_subscription(&browser, present.clone()).await;
+            assert_eq!(token_of(&presenting), again, "one that is presented and good stays so");
+        }
+    }
+
+    // The stranger can end nothing but the decoy; the reader's token opens what it opened.
     let delete = operation("PushSubscriptionDelete");
     let stolen = known.text("/pushSubscriptionCreate/token");
     let answer = newsroom.test.read(&delete, json!({ "token": stolen })).await;
