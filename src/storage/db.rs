@@ -15,7 +15,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{event, job};
 use crate::domain::clock::Timestamp;
@@ -37,6 +37,9 @@ pub struct Database {
     connection: DatabaseConnection,
     /// SQLite has one writer; waiting in line here is fair, where its busy handler polls.
     writer: Option<Arc<Semaphore>>,
+    /// Whoever waits for other processes holds a connection meanwhile: one at a time may, or the
+    /// pool would be empty for the one whose turn it is.
+    pub(super) alone: Arc<Mutex<()>>,
     statements: Arc<AtomicU64>,
     committed: watch::Sender<u64>,
 }
@@ -55,7 +58,13 @@ impl Database {
             counter.fetch_add(1, Ordering::Relaxed);
             metrics::histogram!("khabar_sql_seconds").record(info.elapsed.as_secs_f64());
         });
-        Ok(Self { connection, writer, statements, committed: watch::Sender::new(0) })
+        Ok(Self {
+            connection,
+            writer,
+            alone: Arc::default(),
+            statements,
+            committed: watch::Sender::new(0),
+        })
     }
 
     /// The pool, for reads.

@@ -46,6 +46,7 @@ pub async fn alone<T, E>(
 where
     E: Into<anyhow::Error>,
 {
+    let _turn = database.alone.lock().await;
     if database.is_postgres() {
         let lock = database.connection().begin().await?;
         let statement = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");

@@ -6,7 +6,7 @@ use khabar::app::App;
 use khabar::domain::failure::Failure;
 use khabar::domain::sealing::SealingKey;
 use khabar::domain::viewer::Role;
-use khabar::storage::Vault;
+use khabar::storage::{self, Vault};
 
 use crate::support::TestApp;
 
@@ -50,6 +50,16 @@ async fn of_two_who_add_one_address_at_once_the_second_is_told() {
         }
     }
     assert_eq!(added, 1);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_their_turn_leave_connections_to_whoever_has_it() {
+    let test = TestApp::start().await;
+    let app = &test.app;
+    let work = || app.alone(storage::setting::get(app.db.connection(), "anything"));
+    for turn in futures_util::future::join_all((0..50).map(|_| work())).await {
+        assert_eq!(turn.unwrap(), None);
+    }
 }
 
 #[tokio::test]
