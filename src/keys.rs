@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::data_folder;
 use crate::domain::clock::Clock;
-use crate::domain::sealing::{KEY, SealingKey};
+use crate::domain::sealing::{KEY, MasterKey, SealingKey};
 use crate::domain::vapid_keys::VapidKeys;
 
 /// The file's name in the data folder.
@@ -24,7 +24,7 @@ pub const OLD_VAPID_FILE: &str = "vapid.json";
 ///
 /// Two processes that start at once end with the same key: the file appears whole or not at all,
 /// and who comes second reads what the first has written.
-pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<SealingKey> {
+pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<MasterKey> {
     let path = data_dir.join(FILE);
     if let Some(key) = read(&path)? {
         return Ok(key);
@@ -40,14 +40,24 @@ pub fn load_or_generate(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<Se
     if let Some(key) = read(&path)? {
         return Ok(key);
     }
-    let bytes = clock.new_secret();
-    let draft = data_dir.join(format!("{FILE}.{}", clock.new_id().simple()));
-    write_secret(&draft, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)))
-        .with_context(|| format!("cannot write {}", draft.display()))?;
-    fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
-    // Without this the file's name could be lost with the power, and every subscription with it.
-    folder.sync_all().with_context(|| format!("cannot save {}", data_dir.display()))?;
-    SealingKey::new(&bytes).context("a key of 32 bytes is none")
+    write(&path, &line(&clock.new_secret()), clock)?;
+    read(&path)?.with_context(|| format!("{} is gone again", path.display()))
+}
+
+/// Puts a new key in front of those in the file: it seals from now on, and each still opens. Answers
+/// all of them.
+pub fn begin_rotation(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<MasterKey> {
+    let path = data_dir.join(FILE);
+    let older = text(&path)?.with_context(|| format!("there is no {}", path.display()))?;
+    write(&path, &(line(&clock.new_secret()) + &older), clock)?;
+    read(&path)?.with_context(|| format!("{} is gone again", path.display()))
+}
+
+/// Leaves the first key in the file alone.
+pub fn end_rotation(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<()> {
+    let path = data_dir.join(FILE);
+    let all = text(&path)?.with_context(|| format!("there is no {}", path.display()))?;
+    write(&path, all.split_inclusive('\n').next().unwrap_or_default(), clock)
 }
 
 /// The VAPID keys that an older version kept in the data folder.
@@ -62,17 +72,25 @@ pub fn read_vapid_keys(path: &Path) -> anyhow::Result<Option<VapidKeys>> {
     keys.map(Some).with_context(|| format!("{}: restore it from a backup", path.display()))
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<SealingKey>> {
+fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
     let Some(text) = text(path)? else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok();
-    let key = bytes.and_then(|bytes| SealingKey::new(&<[u8; KEY]>::try_from(bytes).ok()?));
-    if key.is_none() {
+    let key = |line: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(line).ok()?;
+        SealingKey::new(&<[u8; KEY]>::try_from(bytes).ok()?)
+    };
+    let keys: Option<Vec<SealingKey>> = text.split_whitespace().map(key).collect();
+    let mut keys = keys.unwrap_or_default().into_iter();
+    let Some(first) = keys.next() else {
         bail!(
             "{} is damaged. Restore it from a backup: with another key every reader has to subscribe again",
             path.display()
         );
-    }
-    Ok(key)
+    };
+    Ok(Some(MasterKey::new(first, keys.collect())))
+}
+
+fn line(key: &[u8; KEY]) -> String {
+    format!("{}\n", URL_SAFE_NO_PAD.encode(key))
 }
 
 fn text(path: &Path) -> anyhow::Result<Option<String>> {
@@ -83,10 +101,21 @@ fn text(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+/// Writes a file that its owner alone can read; it appears whole or not at all.
+fn write(path: &Path, text: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
+    let draft = path.with_added_extension(clock.new_id().simple().to_string());
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .with_context(cannot)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)?;
+    fs::rename(&draft, path).with_context(cannot)?;
+    // Without this the file's name could be lost with the power, and every subscription with it.
+    let folder = path.parent().unwrap_or(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(cannot)
 }
 
 #[cfg(test)]
@@ -96,8 +125,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// What only the same key opens.
-    fn seal(key: &SealingKey) -> Vec<u8> {
-        key.seal([0; 12], b"test", b"secret").unwrap()
+    fn seal(key: &MasterKey) -> Vec<u8> {
+        key.seal([0; 12], b"test", &[1; KEY]).unwrap()
     }
 
     #[test]
@@ -120,6 +149,25 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn while_a_key_takes_anothers_place_both_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let old = load_or_generate(folder, &SystemClock).unwrap();
+        let both = begin_rotation(folder, &SystemClock).unwrap();
+        assert_eq!(both.open(b"test", &seal(&old)), Some([1; KEY]));
+        assert_eq!(old.open(b"test", &seal(&both)), None, "the new one seals");
+        // Cut short and begun again.
+        let three = begin_rotation(folder, &SystemClock).unwrap();
+        assert!([&old, &both].iter().all(|key| three.open(b"test", &seal(key)).is_some()));
+        end_rotation(folder, &SystemClock).unwrap();
+        let new = load_or_generate(folder, &SystemClock).unwrap();
+        assert!([&old, &both].iter().all(|key| new.open(b"test", &seal(key)).is_none()));
+        assert_eq!(seal(&new), seal(&three));
+        let mode = fs::metadata(folder.join(FILE)).unwrap().permissions().mode();
+        assert_eq!((mode & 0o777, fs::read_dir(folder).unwrap().count()), (0o600, 1));
     }
 
     #[test]

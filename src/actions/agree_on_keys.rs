@@ -30,7 +30,7 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     if app.vault.is_opened(connection).await?.is_none() {
         app.alone(first_keys(app, Lost::Refused)).await?;
     }
-    if app.vault.is_opened(connection).await? == Some(false) {
+    if app.vault.learn_all(connection).await? == Some(false) {
         return Err(refused(format!(
             "{} does not open what this newsroom has stored; copy the file {} from the data folder of the machine \
              that was started first. If it is lost for good: khabar keys adopt",

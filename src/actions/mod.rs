@@ -27,6 +27,7 @@ pub mod publish_article;
 pub mod queue_alert;
 pub mod replay_alert;
 pub mod rotate_data_key;
+pub mod rotate_master_key;
 pub mod sign_in;
 pub mod sign_out;
 mod slugs;

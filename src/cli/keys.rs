@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::say;
 use crate::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
 use crate::actions::rotate_data_key::rotate_data_key;
+use crate::actions::rotate_master_key::rotate_master_key;
 use crate::app::App;
 use crate::config::Config;
 use crate::domain::failure::Failure;
@@ -25,6 +26,9 @@ pub(super) enum KeysCommand {
     /// Seals everything by a new data key, while the newsroom runs, and deletes prepared keys. Run it
     /// now and then, and after restoring a backup of the database.
     RotateData,
+    /// Makes a new master key in this data folder. Every other machine needs the file before its next
+    /// start. Run `rotate-data` after it when somebody may have read the old one.
+    RotateMaster,
     /// Makes a new VAPID key pair for those who subscribe from now on. The old one goes on serving
     /// its readers, whose browsers change over at their next visit.
     RotateVapid,
@@ -51,6 +55,7 @@ impl KeysCommand {
             Self::Generate => say(&format!("{}\n", public_key(&app).await?)),
             Self::Status => status(&app).await,
             Self::RotateData => rotate_data(&app).await,
+            Self::RotateMaster => rotate_master(&app).await,
             Self::RotateVapid => add(&app, VapidKeys::generate(&*app.clock)).await,
             Self::Import { file } => {
                 let pair = keys::read_vapid_keys(&file)?;
@@ -82,18 +87,31 @@ async fn add(app: &App, pair: VapidKeys) -> anyhow::Result<()> {
 
 async fn rotate_data(app: &App) -> anyhow::Result<()> {
     let progress = ProgressBar::no_length();
-    let sealed: u64 = storage::vault::data_keys(app.db.connection())
-        .await?
-        .iter()
-        .map(|key| key.push_subscriptions)
-        .sum();
-    progress.set_length(sealed);
+    let keys = storage::vault::data_keys(app.db.connection()).await?;
+    progress.set_length(keys.iter().map(|key| key.push_subscriptions).sum());
     let rotated = rotate_data_key(app, |count| progress.inc(count)).await;
     progress.finish_and_clear();
     let rotated = rotated?;
     say(&format!(
         "data key {} seals from now on; old keys deleted: {}\n",
         rotated.key_id, rotated.deleted
+    ))?;
+    let keys = storage::vault::data_keys(app.db.connection()).await?;
+    let old = keys.iter().filter(|key| key.id != rotated.key_id);
+    match old.map(|key| key.push_subscriptions).sum::<u64>() {
+        0 => Ok(()),
+        left => say(&format!(
+            "{left} push subscriptions cannot be opened, and keep older keys until their readers' next visit\n"
+        )),
+    }
+}
+
+async fn rotate_master(app: &App) -> anyhow::Result<()> {
+    rotate_master_key(app).await?;
+    say(&format!(
+        "{} holds another key from now on: copy it to every machine of the newsroom, and restart them.\n\
+         When somebody may have read the one before, run khabar keys rotate-data then.\n",
+        app.config.data_dir.join(keys::FILE).display()
     ))
 }
 

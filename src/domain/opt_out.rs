@@ -10,12 +10,12 @@ const SIGNATURE: usize = 16;
 
 /// Makes and checks opt-out tokens. Whoever has one can end that reader's alerts and nothing else.
 #[derive(Clone)]
-pub struct OptOutKey([u8; 32]);
+pub struct OptOutKey(hmac::Key);
 
 impl OptOutKey {
     /// A key from its bytes.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self(secret)
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
     }
 
     /// The token of a subscription: 32 characters that need no escaping in an address. New keys of
@@ -40,8 +40,7 @@ impl OptOutKey {
     }
 
     fn sign(&self, id: i64, generation: i64) -> hmac::Tag {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
-        let mut signing = hmac::Context::with_key(&key);
+        let mut signing = hmac::Context::with_key(&self.0);
         signing.update(b"khabar opt-out");
         signing.update(&id.to_be_bytes());
         signing.update(&generation.to_be_bytes());

@@ -43,6 +43,39 @@ impl SealingKey {
     }
 }
 
+/// What seals the newsroom's other keys. While another takes its place there are two or more: the first
+/// seals, and each opens.
+#[derive(Debug, Clone)]
+pub struct MasterKey {
+    first: SealingKey,
+    older: Vec<SealingKey>,
+}
+
+impl MasterKey {
+    /// The key that seals, and those that it has taken the place of.
+    pub fn new(first: SealingKey, older: Vec<SealingKey>) -> Self {
+        Self { first, older }
+    }
+
+    /// Seals a key for a place.
+    pub fn seal(&self, nonce: SealingNonce, place: &[u8], key: &[u8; KEY]) -> Option<Vec<u8>> {
+        self.first.seal(nonce, place, key)
+    }
+
+    /// What was sealed; `None` when it was for another place, or by a master key that is none of these.
+    pub fn open(&self, place: &[u8], sealed: &[u8]) -> Option<[u8; KEY]> {
+        let keys = std::iter::once(&self.first).chain(&self.older);
+        let mut opened = keys.filter_map(|key| key.open(place, sealed.to_vec()));
+        opened.next()?.try_into().ok()
+    }
+}
+
+impl From<SealingKey> for MasterKey {
+    fn from(key: SealingKey) -> Self {
+        Self::new(key, Vec::new())
+    }
+}
+
 impl std::fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SealingKey(…)")

@@ -59,7 +59,7 @@ impl Worker {
         let work = Work {
             leases: LeaseClock::new(app.clone()),
             traffic: Traffic::default(),
-            opt_out: app.opt_out_key().await?,
+            opt_out: app.opt_out_key().await?.clone(),
             sender: Arc::new(sender),
             keys_used: Arc::default(),
             app,

@@ -14,7 +14,7 @@ use sea_orm::{
 use super::entities::data_key::{ActiveModel, COLUMN, Entity, Model};
 use super::entities::{prepared_keys, push_subscription, vapid_key};
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::sealing::{KEY, SealingKey, SealingNonce};
+use crate::domain::sealing::{KEY, MasterKey, SealingKey, SealingNonce};
 
 /// Something sealed, and by which data key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Sealed {
 /// Seals and opens. Clones are the same vault.
 #[derive(Debug, Clone)]
 pub struct Vault {
-    master: SealingKey,
+    master: MasterKey,
     clock: Arc<dyn Clock>,
     /// Data keys that were looked at; `None` for those that the master key does not open.
     known: Arc<RwLock<HashMap<i32, Option<SealingKey>>>>,
@@ -44,13 +44,18 @@ pub struct Sealer<'a> {
 
 impl Vault {
     /// A vault that this master key opens.
-    pub fn new(master: SealingKey, clock: Arc<dyn Clock>) -> Self {
-        Self { master, clock, known: Arc::default() }
+    pub fn new(master: impl Into<MasterKey>, clock: Arc<dyn Clock>) -> Self {
+        Self { master: master.into(), clock, known: Arc::default() }
     }
 
     /// What seals by the newest data key: ask once, and seal as much as a transaction needs.
     pub async fn sealer(&self, connection: &impl ConnectionTrait) -> Result<Sealer<'_>, DbErr> {
-        let Some(newest) = newest(connection).await? else {
+        // Gone when it was waited for, if a rotation has put a newer one in its place: looked at again.
+        let row = match newest(connection).await? {
+            Some(row) => Some(row),
+            None => newest(connection).await?,
+        };
+        let Some(newest) = row else {
             return Err(DbErr::RecordNotFound("a data key; start the server once".to_owned()));
         };
         Ok(Sealer { vault: self, key_id: newest.id, key: self.learn(newest)? })
@@ -64,8 +69,7 @@ impl Vault {
         sealed: Sealed,
     ) -> Result<Vec<u8>, DbErr> {
         let Sealed { key_id, bytes } = sealed;
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key_id).cloned();
-        let key = match known {
+        let key = match self.known(key_id) {
             Some(key) => key.ok_or_else(|| not_ours(key_id))?,
             None => match Entity::find_by_id(key_id).one(connection).await? {
                 Some(row) => self.learn(row)?,
@@ -89,12 +93,39 @@ impl Vault {
         Ok(id)
     }
 
+    /// Learns every data key, so that they last for as long as this process whatever becomes of the
+    /// master key. Answers whether it opens the newest; `None` when there is none.
+    pub async fn learn_all(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Option<bool>, DbErr> {
+        let mut opens_newest = None;
+        for row in Entity::find().order_by_asc(COLUMN.id).all(connection).await? {
+            opens_newest = Some(self.learn(row).is_ok());
+        }
+        Ok(opens_newest)
+    }
+
     /// Whether the master key opens the newest data key; `None` when there is none.
     pub async fn is_opened(
         &self,
         connection: &impl ConnectionTrait,
     ) -> Result<Option<bool>, DbErr> {
-        Ok(newest(connection).await?.map(|row| self.learn(row).is_ok()))
+        let newest = newest(connection).await?;
+        Ok(newest.map(|row| self.open_secret(&place(row.id), &row.sealed).is_some()))
+    }
+
+    /// Seals every data key that it opens by the first of its master keys.
+    pub async fn reseal_keys(&self, connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+        for row in Entity::find().lock_exclusive().all(connection).await? {
+            let place = place(row.id);
+            // Those of before a master key was lost stay as they are.
+            let Some(key) = self.open_secret(&place, &row.sealed) else { continue };
+            let (id, sealed) = (Set(row.id), Set(self.seal_secret(&place, &key)?));
+            let change = ActiveModel { id, sealed, ..<ActiveModel as Default>::default() };
+            change.update(connection).await?;
+        }
+        Ok(())
     }
 
     /// Seals a secret of the newsroom's own by the master key.
@@ -104,12 +135,19 @@ impl Vault {
     }
 
     /// A secret of the newsroom's own; `None` when another master key has sealed it.
-    pub fn open_secret(&self, place: &[u8], sealed: Vec<u8>) -> Option<[u8; KEY]> {
-        self.master.open(place, sealed)?.try_into().ok()
+    pub fn open_secret(&self, place: &[u8], sealed: &[u8]) -> Option<[u8; KEY]> {
+        self.master.open(place, sealed)
+    }
+
+    fn known(&self, key_id: i32) -> Option<Option<SealingKey>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key_id).cloned()
     }
 
     fn learn(&self, row: Model) -> Result<SealingKey, DbErr> {
-        let bytes = self.open_secret(&place(row.id), row.sealed);
+        if let Some(Some(key)) = self.known(row.id) {
+            return Ok(key);
+        }
+        let bytes = self.open_secret(&place(row.id), &row.sealed);
         let key = bytes.and_then(|bytes| SealingKey::new(&bytes));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(row.id, key.clone());

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use khabar::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
 use khabar::actions::rotate_data_key::rotate_data_key;
+use khabar::actions::rotate_master_key::rotate_master_key;
 use khabar::app::App;
 use khabar::domain::clock::SystemClock;
 use khabar::domain::opt_out::OptOutKey;
 use khabar::domain::sealing::SealingKey;
 use khabar::domain::vapid_keys::VapidKeys;
+use khabar::keys;
 use khabar::storage::{self, Vault, migrate};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -141,9 +145,7 @@ async fn after_a_lost_master_key_readers_come_back_with_their_tokens() {
     let (newsroom, push) = Newsroom::with_push().await;
     let browser = push.browser("reader");
     let token = newsroom.test.opt_in(&browser, json!({ "breakingOnly": true })).await;
-    let master = SealingKey::new(&[8; 32]).unwrap();
-    let mut app = newsroom.test.app.clone();
-    app.vault = Vault::new(master, app.clock.clone());
+    let app = with_master_key(&newsroom.test.app, 8);
     assert!(adopt_keys(&app).await.unwrap());
     let refused = rotate_data_key(&newsroom.test.app, |_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("master key"), "a machine with the old one: {refused}");
@@ -204,7 +206,7 @@ async fn upgrade(adopting: bool) {
     )
     .await;
     run(app, "UPDATE push_subscriptions SET sealed = NULL, key_id = 0, vapid_key_id = 0").await;
-    migrate::down(&app.db, None, 1).await.unwrap();
+    migrate::down(&app.db, None, 2).await.unwrap();
     storage::setting::set(app.db.connection(), "vapid_public_key", &public_key).await.unwrap();
     migrate::up(&app.db, None).await.unwrap();
 
@@ -245,7 +247,8 @@ async fn the_key_of_opt_out_links_is_sealed_and_stays_the_same() {
     storage::setting::set(connection, "opt_out_key", plain).await.unwrap();
     let links = OptOutKey::new([7; 32]).token(1, 1);
     for _ in 0..2 {
-        assert_eq!(test.app.opt_out_key().await.unwrap().token(1, 1), links);
+        let instance = test.another_instance().await;
+        assert_eq!(instance.app.opt_out_key().await.unwrap().token(1, 1), links);
         let kept = storage::setting::get(connection, "opt_out_key").await.unwrap().unwrap();
         assert!(kept.len() > plain.len() && !kept.contains(plain), "{kept}");
     }
@@ -255,8 +258,51 @@ async fn the_key_of_opt_out_links_is_sealed_and_stays_the_same() {
     // Their clocks have one seed: this makes what they draw differ.
     one.app.clock.new_secret();
     let (one, two) = tokio::join!(one.app.opt_out_key(), two.app.opt_out_key());
-    assert_eq!(one.unwrap().token(1, 1), two.unwrap().token(1, 1));
-    let mut other = test.app.clone();
-    other.vault = Vault::new(SealingKey::new(&[8; 32]).unwrap(), other.clock.clone());
-    assert_ne!(other.opt_out_key().await.unwrap().token(1, 1), links);
+    let links = one.unwrap().token(1, 1);
+    assert_eq!(links, two.unwrap().token(1, 1));
+    // A machine whose master key is not the newsroom's does not make them void; once it is, it does.
+    let stranger = with_master_key(&test.app, 8);
+    let refused = stranger.opt_out_key().await.unwrap_err().to_string();
+    assert!(refused.contains("restart"), "{refused}");
+    assert!(adopt_keys(&stranger).await.unwrap());
+    assert_ne!(stranger.opt_out_key().await.unwrap().token(1, 1), links);
+}
+
+#[tokio::test]
+async fn a_new_master_key_takes_over_while_other_instances_run() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    opt_in_many(&newsroom, &push, 3).await;
+    let app = &newsroom.test.app;
+    rotate_data_key(app, |_| {}).await.unwrap();
+    let links = app.opt_out_key().await.unwrap().token(1, 1);
+    let file = app.config.data_dir.join("master.key");
+    std::fs::write(&file, URL_SAFE_NO_PAD.encode([7; 32]) + "\n").unwrap();
+    rotate_master_key(app).await.unwrap();
+    let keys = std::fs::read_to_string(&file).unwrap();
+    assert!(keys.lines().count() == 1 && keys != URL_SAFE_NO_PAD.encode([7; 32]) + "\n");
+
+    // Whoever runs goes on; whoever starts with the old one is refused.
+    newsroom.test.opt_in(&push.browser("later"), json!({})).await;
+    let old = with_master_key(app, 7);
+    assert!(agree_on_keys(&old).await.is_err() && old.opt_out_key().await.is_err());
+    assert!(rotate_master_key(&old).await.is_err() && rotate_data_key(&old, |_| {}).await.is_err());
+    let mut new = app.clone();
+    new.opt_out = Arc::default();
+    let key = keys::load_or_generate(&app.config.data_dir, &*app.clock).unwrap();
+    new.vault = Vault::new(key, app.clock.clone());
+    agree_on_keys(&new).await.unwrap();
+    assert_eq!(new.opt_out_key().await.unwrap().token(1, 1), links);
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 4/0/0");
+    let newsroom = Newsroom { test: newsroom.test.with(new).await, ..newsroom };
+    let id = alert(&newsroom, "خبر آخر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 4/0/0");
+}
+
+/// The application on a machine with this master key.
+fn with_master_key(app: &App, byte: u8) -> App {
+    let vault = Vault::new(SealingKey::new(&[byte; 32]).unwrap(), app.clock.clone());
+    App { vault, opt_out: Arc::default(), ..app.clone() }
 }

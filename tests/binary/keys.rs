@@ -52,6 +52,19 @@ async fn keys_rotate_come_from_elsewhere_and_are_listed() {
 }
 
 #[tokio::test]
+async fn a_master_key_is_replaced_and_nobody_notices() {
+    let database = TestDatabase::create_empty().await;
+    let first = says(&database, &["generate"]);
+    let file = database.folder.path().join("data/master.key");
+    let old = std::fs::read_to_string(&file).unwrap();
+    assert!(says(&database, &["rotate-master"]).contains("copy it to every machine"));
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), old);
+    assert_eq!(first, says(&database, &["generate"]));
+    std::fs::write(&file, old).unwrap();
+    assert!(refuses(&database, &["status"]).contains("does not open"));
+}
+
+#[tokio::test]
 async fn a_lost_master_key_is_replaced_on_purpose_alone() {
     let database = TestDatabase::create_empty().await;
     let first = says(&database, &["generate"]);

@@ -75,6 +75,7 @@ enabled = \"off\""
             passwords: Passwords::quick(&*clock).unwrap(),
             weather: Arc::new(Weather::new(&config.weather).unwrap()),
             vault: Vault::new(SealingKey::new(&[7; 32]).unwrap(), clock.clone()),
+            opt_out: Arc::default(),
             clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             config,
