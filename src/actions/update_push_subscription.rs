@@ -6,8 +6,7 @@ use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::token;
-use crate::storage;
-use crate::storage::push_subscription::Stored;
+use crate::storage::push_subscription::{Stored, choose, delete, lock_both, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -67,32 +66,26 @@ pub async fn update_push_subscription(
     let change = app.begin().await?;
     let tx = change.transaction();
     let hash = token::hash(presented);
-    let Some(known) = storage::push_subscription::lock_by_token(tx, &app.vault, hash).await? else {
+    let endpoint = browser.as_ref().map(|(browser, _)| &browser.endpoint);
+    let (known, there) = lock_both(tx, &app.vault, hash, endpoint).await?;
+    let Some(known) = known else {
         let message = "opens no subscription; opt in again by pushSubscriptionCreate";
         return Err(Rejection::at("token", Code::TokenNotFound, message).into());
     };
     let old = (known.topics.clone(), known.manners);
     let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
-    storage::push_subscription::choose(tx, known.id, &topics, &manners, app.now()).await?;
+    choose(tx, known.id, &topics, &manners, app.now()).await?;
     if let Some((browser, names_key)) = browser {
-        let there =
-            storage::push_subscription::lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
         let browser = match &there {
             Some(there) => browser.at_address_of(there, names_key),
             None => browser,
         };
-        match there.filter(|there| there.id != known.id) {
-            // The browser opted in at its new address before it said where it came from.
-            Some(there) if there.is_of(&browser.keys) => {
-                storage::push_subscription::delete(tx, &[there.id]).await?;
-                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now())
-                    .await?;
-            }
-            Some(_) => {}
-            None => {
-                storage::push_subscription::move_to(tx, &app.vault, &known, &browser, app.now())
-                    .await?
-            }
+        let other = there.filter(|there| there.id != known.id);
+        if other.as_ref().is_none_or(|other| other.is_of(&browser.keys)) {
+            // The browser may have opted in at its new address before it said where it came from.
+            let other: Vec<i64> = other.iter().map(|other| other.id).collect();
+            delete(tx, &other).await?;
+            move_to(tx, &app.vault, &known, &browser, app.now()).await?;
         }
     }
     change.commit().await?;

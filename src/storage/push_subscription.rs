@@ -60,14 +60,29 @@ pub async fn by_token(
     stored(connection, vault, find.one(connection).await?).await
 }
 
-/// The subscription of a token, locked until the transaction ends.
-pub async fn lock_by_token(
+/// The subscription of a token and that of an endpoint, which may be the same, locked until the
+/// transaction ends: in order of their ids, so that two that change places never wait for each other.
+pub async fn lock_both(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     token_hash: [u8; 32],
-) -> Result<Option<Stored>, DbErr> {
-    let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
-    stored(connection, vault, find.lock_exclusive().one(connection).await?).await
+    endpoint: Option<&Endpoint>,
+) -> Result<(Option<Stored>, Option<Stored>), DbErr> {
+    let endpoint = endpoint.map(Endpoint::hash);
+    let is_there = Column::EndpointHash.is_in(endpoint.map(|hash| hash.to_vec()));
+    let find = Entity::find()
+        .filter(COLUMN.token_hash.eq(token_hash.to_vec()).or(is_there))
+        .order_by_asc(COLUMN.id);
+    let (mut of_token, mut there) = (None, None);
+    for row in find.lock_exclusive().all(connection).await? {
+        let is_there = endpoint.is_some_and(|hash| row.endpoint_hash == hash);
+        let found = stored(connection, vault, Some(row)).await?;
+        if is_there {
+            there.clone_from(&found);
+        }
+        of_token = of_token.or(found.filter(|found| found.token_hash == token_hash));
+    }
+    Ok((of_token, there))
 }
 
 /// The decoy of a browser or of a token, locked until the transaction ends.
