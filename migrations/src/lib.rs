@@ -11,6 +11,7 @@ mod m20261124_000004_outbox;
 mod m20261124_000005_alerts;
 mod m20261124_000007_audience;
 mod m20261125_000008_sealed;
+mod m20261127_000009_generations;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_alerts::Migration),
             Box::new(m20261124_000007_audience::Migration),
             Box::new(m20261125_000008_sealed::Migration),
+            Box::new(m20261127_000009_generations::Migration),
         ]
     }
 }

@@ -19,8 +19,8 @@ use crate::storage::prepared_keys::{Block, Entry, KeysOf, SPAN};
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// How long news that goes out is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
-/// Blocks that are looked for at once.
-const STRIDE: i64 = 100;
+/// Blocks that are looked for at once: few enough that another worker is seen to have made them.
+const STRIDE: i64 = 10;
 
 /// Prepares keys whenever there is nothing to send, until the shutdown.
 pub(super) async fn keep_preparing(work: Work) {
@@ -55,9 +55,13 @@ pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
     for service_id in storage::push_service::ids(connection).await? {
         let span = storage::audience::span_of(connection, service_id).await?;
         let Some((first, last)) = span else { continue };
-        let (mut number, last) = ((first - 1).div_euclid(SPAN), (last - 1).div_euclid(SPAN));
-        while number <= last {
-            let stride = (number, (number + STRIDE - 1).min(last));
+        let (first, last) = ((first - 1).div_euclid(SPAN), (last - 1).div_euclid(SPAN));
+        let strides = (last - first) / STRIDE + 1;
+        // Each worker begins somewhere else, so that they do not all make the same.
+        let begin = work.app.clock.new_claim().rem_euclid(strides);
+        for step in 0..strides {
+            let number = first + (begin + step) % strides * STRIDE;
+            let stride = (number, number + STRIDE - 1);
             for block in storage::prepared_keys::missing(connection, service_id, stride).await? {
                 while work.traffic.is_busy() {
                     tokio::time::sleep(BUSY_WAIT).await;
@@ -67,7 +71,6 @@ pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
                 // Half of one core at most: readers are served meanwhile.
                 tokio::time::sleep(began.elapsed()).await;
             }
-            number = stride.1 + 1;
         }
     }
     Ok(())
@@ -76,10 +79,12 @@ pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
 /// Prepares the keys of a block.
 async fn prepare(app: &App, block: Block) -> anyhow::Result<()> {
     let connection = app.db.connection();
-    let readers = storage::prepared_keys::readers(connection, &app.vault, block).await?;
+    let (readers, generations) =
+        storage::prepared_keys::readers(connection, &app.vault, block).await?;
     let entries = tokio::task::spawn_blocking(move || prepared(&readers)).await?;
     let change = app.begin().await?;
-    storage::prepared_keys::put(change.transaction(), &app.vault, block, &entries).await?;
+    let made = (block, generations);
+    storage::prepared_keys::put(change.transaction(), &app.vault, made, &entries).await?;
     Ok(change.commit().await?)
 }
 

@@ -100,23 +100,23 @@ pub async fn take(
     Ok(entries)
 }
 
-/// Puts a block in place of a smaller one or of none.
+/// Puts a block in place of an older one or of none. `generations` are those of all its readers.
 pub async fn put(
     connection: &impl ConnectionTrait,
     vault: &Vault,
-    block: Block,
+    (block, generations): (Block, i64),
     entries: &[Entry],
 ) -> Result<(), DbErr> {
     let plain: Vec<u8> = entries.iter().flat_map(pack).collect();
     let sealed = vault.sealer(connection).await?.seal(&block.place(), &plain)?;
-    let count = i32::try_from(entries.len()).unwrap_or(i32::MAX);
-    let smaller = block.is().add(Column::Count.lt(count));
-    Entity::delete_many().filter(smaller).exec(connection).await?;
+    let older = block.is().add(Column::Generations.lt(generations));
+    Entity::delete_many().filter(older).exec(connection).await?;
     let row = ActiveModel {
         service_id: Set(block.service_id),
         edition_id: Set(block.edition_id),
         number: Set(block.number),
-        count: Set(count),
+        count: Set(i32::try_from(entries.len()).unwrap_or(i32::MAX)),
+        generations: Set(generations),
         sealed: Set(sealed.bytes),
         key_id: Set(sealed.key_id),
     };
@@ -129,7 +129,7 @@ pub async fn put(
 }
 
 /// Which blocks of a push service, from one number up to another, are missing, or lack a tenth of
-/// their readers.
+/// their readers: a reader who came or whose keys are new adds one to the sum of generations.
 pub async fn missing(
     connection: &impl ConnectionTrait,
     service_id: i32,
@@ -142,50 +142,53 @@ pub async fn missing(
         .column(subscription::Column::EditionId)
         .column_as(number(), "number")
         .column_as(subscription::COLUMN.id.count(), "readers")
+        .column_as(Expr::cust("CAST(SUM(generation) AS BIGINT)"), "generations")
         .filter(subscription::COLUMN.service_id.eq(service_id))
         .filter(subscription::COLUMN.id.gt(first * SPAN))
         .filter(subscription::COLUMN.id.lte((last + 1) * SPAN))
         .group_by(subscription::Column::EditionId)
         .group_by(number());
-    let readers: Vec<(Uuid, i64, i64)> = readers.into_tuple().all(connection).await?;
+    let readers: Vec<(Uuid, i64, i64, i64)> = readers.into_tuple().all(connection).await?;
     let prepared = Entity::find()
         .select_only()
-        .columns([Column::EditionId, Column::Number, Column::Count])
+        .columns([Column::EditionId, Column::Number, Column::Generations])
         .filter(COLUMN.service_id.eq(service_id))
         .filter(COLUMN.number.gte(first))
         .filter(COLUMN.number.lte(last));
-    let prepared: Vec<(Uuid, i64, i32)> = prepared.into_tuple().all(connection).await?;
+    let prepared: Vec<(Uuid, i64, i64)> = prepared.into_tuple().all(connection).await?;
     let prepared: HashMap<(Uuid, i64), i64> =
-        prepared.into_iter().map(|(edition, number, n)| ((edition, number), n.into())).collect();
-    let lacks = |(edition_id, number, readers): &(Uuid, i64, i64)| {
-        let have = prepared.get(&(*edition_id, *number)).copied().unwrap_or(0);
-        have * 10 < readers * 9
+        prepared.into_iter().map(|(edition, number, n)| ((edition, number), n)).collect();
+    let lacks = |(edition_id, number, readers, generations): &(Uuid, i64, i64, i64)| {
+        let made_for = prepared.get(&(*edition_id, *number));
+        made_for.is_none_or(|made_for| (generations - made_for) * 10 > *readers)
     };
-    let block = |(edition_id, number, _)| Block { service_id, edition_id, number };
+    let block = |(edition_id, number, _, _)| Block { service_id, edition_id, number };
     Ok(readers.into_iter().filter(lacks).map(block).collect())
 }
 
 /// A reader of a block: the subscription's id, its keys, and their generation.
 pub type KeysOf = (i64, i64, PushKeys);
 
-/// The readers of a block, each with id, generation and keys.
+/// The readers of a block, each with id, generation and keys; and the sum of generations, of those too
+/// whose keys cannot be read: they must not be asked for again and again.
 pub async fn readers(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     block: Block,
-) -> Result<Vec<KeysOf>, DbErr> {
+) -> Result<(Vec<KeysOf>, i64), DbErr> {
     let rows = living()
         .filter(subscription::COLUMN.service_id.eq(block.service_id))
         .filter(subscription::COLUMN.edition_id.eq(block.edition_id))
         .filter(subscription::COLUMN.id.gt(block.number * SPAN))
         .filter(subscription::COLUMN.id.lte((block.number + 1) * SPAN));
-    let mut readers = Vec::new();
+    let (mut readers, mut generations) = (Vec::new(), 0);
     for mut row in rows.all(connection).await? {
+        generations += row.generation;
         if let Ok((keys, _)) = opened(connection, vault, &mut row).await {
             readers.push((row.id, row.generation, keys));
         }
     }
-    Ok(readers)
+    Ok((readers, generations))
 }
 
 /// How many keys are prepared.

@@ -30,6 +30,14 @@ async fn prepared(newsroom: &Newsroom) -> HashSet<Vec<u8>> {
     taken.await.unwrap().into_iter().map(|entry| entry.key[..65].to_vec()).collect()
 }
 
+/// A newsroom with so many readers, for each of whom a key is prepared.
+async fn with_prepared(count: usize) -> (Newsroom, PushService, Vec<Browser>) {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browsers = opt_in_many(&newsroom, &push, count).await;
+    prepare(&newsroom).await;
+    (newsroom, push, browsers)
+}
+
 async fn prepare(newsroom: &Newsroom) {
     newsroom.test.worker().await.prepare_keys().await.unwrap();
 }
@@ -42,9 +50,7 @@ fn used(push: &PushService, browsers: &[Browser]) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn breaking_news_uses_them_and_what_follows_does_without() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    let browsers = opt_in_many(&newsroom, &push, 1_100).await;
-    prepare(&newsroom).await;
+    let (newsroom, push, browsers) = with_prepared(1_100).await;
     let keys = prepared(&newsroom).await;
     assert_eq!(keys.len(), 1_100);
     prepare(&newsroom).await;
@@ -66,9 +72,7 @@ async fn breaking_news_uses_them_and_what_follows_does_without() {
 
 #[tokio::test]
 async fn other_news_leaves_them_to_breaking_news() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    let browsers = opt_in_many(&newsroom, &push, 3).await;
-    prepare(&newsroom).await;
+    let (newsroom, push, browsers) = with_prepared(3).await;
     let keys = prepared(&newsroom).await;
     crate::alert::alert(&newsroom, "خبر").await;
     newsroom.test.run_jobs().await;
@@ -78,9 +82,7 @@ async fn other_news_leaves_them_to_breaking_news() {
 
 #[tokio::test]
 async fn a_retry_and_a_correction_seal_by_keys_of_their_own() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    let browsers = opt_in_many(&newsroom, &push, 2).await;
-    prepare(&newsroom).await;
+    let (newsroom, push, browsers) = with_prepared(2).await;
     push.script(&browsers[0], [Behaviour::Status(503), Behaviour::Reset, Behaviour::Status(413)]);
     let id = breaking(&newsroom, "عاجل").await;
     for _ in 0..4 {
@@ -99,9 +101,7 @@ async fn a_retry_and_a_correction_seal_by_keys_of_their_own() {
 async fn a_killed_worker_takes_its_keys_along() {
     // Before the first answer, amid the first page, and when all of it but one is answered.
     for held in [0, 250, 499] {
-        let (newsroom, push) = Newsroom::with_push().await;
-        let browsers = opt_in_many(&newsroom, &push, 700).await;
-        prepare(&newsroom).await;
+        let (newsroom, push, browsers) = with_prepared(700).await;
         push.script(&browsers[held], [Behaviour::Hold(201)]);
         let id = breaking(&newsroom, "عاجل").await;
         let worker = newsroom.test.worker().await;
@@ -122,9 +122,7 @@ async fn a_killed_worker_takes_its_keys_along() {
 
 #[tokio::test]
 async fn workers_and_alerts_at_once_share_none() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    let browsers = opt_in_many(&newsroom, &push, 1_500).await;
-    prepare(&newsroom).await;
+    let (newsroom, push, browsers) = with_prepared(1_500).await;
     let keys = prepared(&newsroom).await;
     let ids = [breaking(&newsroom, "عاجل").await, breaking(&newsroom, "عاجل ثانٍ").await];
     let workers = [newsroom.test.worker().await, newsroom.test.worker().await];
@@ -143,9 +141,7 @@ async fn workers_and_alerts_at_once_share_none() {
 
 #[tokio::test]
 async fn a_taker_that_dies_before_it_commits_has_used_none() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    opt_in_many(&newsroom, &push, 2).await;
-    prepare(&newsroom).await;
+    let (newsroom, _push, _) = with_prepared(2).await;
     let before = prepared(&newsroom).await;
     assert_eq!((before.len(), prepared(&newsroom).await), (2, before));
 }
@@ -168,9 +164,7 @@ async fn new_keys_of_the_browser_make_its_prepared_one_void() {
 
 #[tokio::test]
 async fn a_block_is_made_anew_once_it_lacks_a_tenth_of_its_readers() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    opt_in_many(&newsroom, &push, 20).await;
-    prepare(&newsroom).await;
+    let (newsroom, push, _) = with_prepared(20).await;
     let first = prepared(&newsroom).await;
     opt_in_many(&newsroom, &push, 2).await;
     prepare(&newsroom).await;
@@ -182,10 +176,28 @@ async fn a_block_is_made_anew_once_it_lacks_a_tenth_of_its_readers() {
 }
 
 #[tokio::test]
-async fn one_setting_turns_them_off_and_deletes_them() {
+async fn a_block_is_made_anew_once_a_tenth_of_its_readers_have_new_keys() {
     let (newsroom, push) = Newsroom::with_push().await;
-    let browsers = opt_in_many(&newsroom, &push, 3).await;
+    opt_in_many(&newsroom, &push, 17).await;
+    let mut readers = Vec::new();
+    for name in ["one", "two", "three"] {
+        let browser = push.browser(name);
+        readers.push((newsroom.test.opt_in(&browser, json!({})).await, browser));
+    }
     prepare(&newsroom).await;
+    let first = prepared(&newsroom).await;
+    let mut kept = Vec::new();
+    for (token, browser) in readers {
+        newsroom.test.opt_in(&browser.with_new_keys(), json!({ "token": token })).await;
+        prepare(&newsroom).await;
+        kept.push(prepared(&newsroom).await == first);
+    }
+    assert_eq!(kept, [true, true, false]);
+}
+
+#[tokio::test]
+async fn one_setting_turns_them_off_and_deletes_them() {
+    let (newsroom, push, browsers) = with_prepared(3).await;
     let settings = format!("{LOOPBACK}\nprepared_keys = \"off\"");
     let off = newsroom.test.another_instance_with(&settings).await;
     breaking(&newsroom, "عاجل").await;

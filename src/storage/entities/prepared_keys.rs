@@ -13,6 +13,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i64,
     pub count: i32,
+    pub generations: i64,
     pub sealed: Vec<u8>,
     pub key_id: i32,
 }
