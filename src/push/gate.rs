@@ -19,6 +19,9 @@ const FIRST_LIMIT: f64 = 4.0;
 const PATIENCE: u32 = 5;
 /// How long a service is left alone the first time; each probe that fails doubles it.
 const FIRST_REST: TimeDelta = TimeDelta::seconds(5);
+/// Refusals in a row, of a service that takes others' messages, before they mean the newsroom: more than
+/// anybody makes up who subscribes with keys of somebody else's.
+const REFUSALS: u32 = 100;
 /// Nobody is left alone for longer without another look, whatever was asked for.
 const LONGEST_REST: TimeDelta = TimeDelta::minutes(10);
 /// How long a service that refuses our credentials is left alone. The fault is ours.
@@ -44,8 +47,10 @@ struct State {
     wanted: bool,
     /// Answers in a row that said "too many".
     complaints: u32,
-    /// Whether it has taken a message since it was left alone for the last time.
+    /// Whether it has taken a message since it refused our credentials for the last time.
     accepts: bool,
+    /// Refusals since it took a message.
+    refusals: u32,
     circuit: Circuit,
 }
 
@@ -94,6 +99,7 @@ impl Gate {
                 wanted: false,
                 complaints: 0,
                 accepts: false,
+                refusals: 0,
                 circuit: Circuit::Closed,
             }),
             left: Notify::new(),
@@ -124,7 +130,8 @@ impl Gate {
             Circuit::Closed => {}
             Circuit::Open { until, .. } if now < until => return Err(Resting { until }),
             Circuit::Open { rest, .. } => state.circuit = Circuit::Probing { rest },
-            Circuit::Probing { rest } => return Err(Resting { until: now + rest }),
+            // Soon it is known.
+            Circuit::Probing { .. } => return Ok(None),
         }
         let place = state.under_way;
         state.under_way += 1;
@@ -134,31 +141,43 @@ impl Gate {
     /// Learns from what became of a message. Says so when the service is left alone from now on.
     pub(super) fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
         let mut state = self.state();
-        let turns = state.limit as u32;
+        let (turns, before) = (state.limit as u32, state.circuit);
         let alarm = match outcome {
-            // One that takes others' messages refuses this one for its own sake: whoever subscribed
-            // with keys of somebody else's must not stop the alerts of everybody.
-            Outcome::Refused(status) if state.accepts => state.complain(None, status, now),
-            Outcome::Refused(status) => state.open(REFUSED_REST, status, now),
+            Outcome::Refused(status) => state.refuse(status, now),
             Outcome::Wait { status, after } => state.complain(after, status, now),
+            // It found fault with the message, which says nothing of the next one.
+            Outcome::Failed(Some(400..=499)) => {
+                state.close();
+                None
+            }
             Outcome::Failed(status) => state.complain(None, status.unwrap_or_default(), now),
             Outcome::Accepted | Outcome::Gone | Outcome::TooLarge => {
                 state.complaints = 0;
-                state.accepts |= outcome == Outcome::Accepted;
-                state.circuit = Circuit::Closed;
+                if outcome == Outcome::Accepted {
+                    (state.accepts, state.refusals) = (true, 0);
+                }
+                state.close();
                 state.speed_up(self.most);
                 None
             }
         };
-        let more = state.limit as u32 > turns;
+        let (more, changed) = (state.limit as u32 > turns, state.circuit != before);
         drop(state);
-        match alarm {
-            // Whoever waits for a turn learns that there is none for long.
-            Some(_) => self.left.notify_waiters(),
-            None if more => self.left.notify_one(),
-            None => {}
+        if changed {
+            // Whoever waits for a turn learns that there is none for long, or that there is one again.
+            self.left.notify_waiters();
+        } else if more {
+            self.left.notify_one();
         }
         alarm
+    }
+
+    /// Until when the service is left alone; `None` while messages pass.
+    pub(super) fn resting(&self, now: Timestamp) -> Option<Resting> {
+        match self.state().circuit {
+            Circuit::Open { until, .. } if now < until => Some(Resting { until }),
+            _ => None,
+        }
     }
 
     /// Whether the service is left alone: nothing passes, or a probe alone.
@@ -222,13 +241,32 @@ impl State {
         self.open(asked.map_or(rest, |asked| asked.max(rest)).min(LONGEST_REST), status, now)
     }
 
+    /// A refusal of our credentials. One that takes others' messages refuses this one for its own sake:
+    /// whoever subscribed with keys of somebody else's must not stop the alerts of everybody.
+    fn refuse(&mut self, status: u16, now: Timestamp) -> Option<Alarm> {
+        self.refusals += 1;
+        if self.accepts && self.refusals < REFUSALS {
+            self.close();
+            return None;
+        }
+        (self.accepts, self.refusals) = (false, 0);
+        self.open(REFUSED_REST, status, now)
+    }
+
+    /// Lets messages pass again if this was the probe. An answer to what was sent before the service
+    /// was left alone says nothing of now.
+    fn close(&mut self) {
+        if let Circuit::Probing { .. } = self.circuit {
+            self.circuit = Circuit::Closed;
+        }
+    }
+
     fn open(&mut self, rest: TimeDelta, status: u16, now: Timestamp) -> Option<Alarm> {
         let known = matches!(self.circuit, Circuit::Open { until, .. } if now < until);
         if known {
             return None;
         }
         self.complaints = 0;
-        self.accepts = false;
         self.circuit = Circuit::Open { until: now + rest, rest, status };
         Some(Alarm { status, rest })
     }
@@ -334,7 +372,7 @@ mod tests {
         assert_eq!(gate.try_pass(at(4)).unwrap_err(), Resting { until: at(5) });
 
         let probe = gate.try_pass(at(5)).unwrap().unwrap();
-        assert!(gate.try_pass(at(5)).is_err(), "one probe at a time");
+        assert!(gate.try_pass(at(5)).unwrap().is_none(), "one probe at a time; others wait for it");
         let alarm = gate.learn(throttled(None), at(5)).unwrap();
         assert_eq!(alarm.rest, FIRST_REST * 2);
         drop(probe);
@@ -343,6 +381,47 @@ mod tests {
         gate.learn(Outcome::Accepted, at(15));
         drop(probe);
         assert_eq!(width(&gate, at(15)), 1, "and then it begins with one");
+    }
+
+    #[test]
+    fn late_answers_do_not_open_the_way_again() {
+        let gate = gate(64);
+        for _ in 0..PATIENCE {
+            gate.learn(throttled(None), at(0));
+        }
+        for straggler in [Outcome::Accepted, Outcome::Gone, Outcome::Failed(Some(400))] {
+            gate.learn(straggler, at(1));
+            assert!(gate.try_pass(at(1)).is_err(), "{straggler:?}");
+        }
+        assert_eq!(gate.resting(at(1)), Some(Resting { until: at(5) }));
+        assert_eq!(gate.resting(at(5)), None);
+    }
+
+    #[test]
+    fn messages_at_fault_say_nothing_of_the_service() {
+        let gate = gate(64);
+        gate.learn(Outcome::Accepted, at(0));
+        for _ in 0..1_000 {
+            assert_eq!(gate.learn(Outcome::Failed(Some(400)), at(0)), None);
+        }
+        for _ in 1..REFUSALS {
+            assert_eq!(gate.learn(Outcome::Refused(403), at(0)), None);
+        }
+        assert!(gate.learn(Outcome::Refused(403), at(0)).is_some(), "now it means the newsroom");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_probe_follows_it() {
+        let gate = gate(64);
+        for _ in 0..PATIENCE {
+            gate.learn(throttled(None), at(0));
+        }
+        let probe = gate.pass(at(5)).await.unwrap();
+        let (followed, ()) = tokio::join!(gate.pass(at(5)), async {
+            gate.learn(Outcome::Accepted, at(5));
+            drop(probe);
+        });
+        drop(followed.unwrap());
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl Signer {
         // Whoever subscribes may name a host of their own below a push service's.
         tokens.retain(|_, (_, made_at)| now < *made_at + RENEWED_AFTER);
         if tokens.len() >= REMEMBERED {
-            tokens.clear();
+            let oldest = tokens.iter().min_by_key(|(_, (_, made_at))| *made_at);
+            let oldest = oldest.map(|(origin, _)| origin.clone());
+            oldest.and_then(|origin| tokens.remove(&origin));
         }
         tokens.insert(origin.to_owned(), (token.clone(), now));
         Ok(token)
