@@ -18,32 +18,28 @@ impl OptOutKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
     }
 
-    /// The token of a subscription: 32 characters that need no escaping in an address. New keys of
-    /// the browser make it void.
-    pub fn token(&self, id: i64, generation: i64) -> String {
+    /// The token of a subscription: 32 characters that need no escaping in an address. It is good for
+    /// as long as the reader has alerts: a notification may stay on a screen for long.
+    pub fn token(&self, id: i64) -> String {
         let mut token = [0; 8 + SIGNATURE];
         token[..8].copy_from_slice(&id.to_be_bytes());
-        token[8..].copy_from_slice(&self.sign(id, generation).as_ref()[..SIGNATURE]);
+        token[8..].copy_from_slice(&self.sign(id).as_ref()[..SIGNATURE]);
         URL_SAFE_NO_PAD.encode(token)
     }
 
-    /// Which subscription a token is of. Good only if [`OptOutKey::opens`] agrees.
-    pub fn subscription_of(token: &str) -> Option<i64> {
-        let token: [u8; 8 + SIGNATURE] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-        token.first_chunk().map(|id| i64::from_be_bytes(*id))
-    }
-
-    /// Whether a token is of this subscription.
-    pub fn opens(&self, token: &str, id: i64, generation: i64) -> bool {
+    /// Which subscription a token is of; `None` of what this key did not make.
+    pub fn open(&self, token: &str) -> Option<i64> {
         use subtle::ConstantTimeEq;
-        self.token(id, generation).as_bytes().ct_eq(token.as_bytes()).into()
+        let bytes: [u8; 8 + SIGNATURE] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+        let id = i64::from_be_bytes(*bytes.first_chunk()?);
+        let is_ours: bool = self.sign(id).as_ref()[..SIGNATURE].ct_eq(&bytes[8..]).into();
+        is_ours.then_some(id)
     }
 
-    fn sign(&self, id: i64, generation: i64) -> hmac::Tag {
+    fn sign(&self, id: i64) -> hmac::Tag {
         let mut signing = hmac::Context::with_key(&self.0);
         signing.update(b"khabar opt-out");
         signing.update(&id.to_be_bytes());
-        signing.update(&generation.to_be_bytes());
         signing.sign()
     }
 }
@@ -62,14 +58,13 @@ mod tests {
     #[test]
     fn a_token_opens_its_own_subscription_alone() {
         let key = OptOutKey::new([7; 32]);
-        let token = key.token(42, 1);
+        let token = key.token(42);
         assert_eq!(token.len(), OPT_OUT_TOKEN);
-        assert_eq!(OptOutKey::subscription_of(&token), Some(42));
-        assert!(key.opens(&token, 42, 1));
-        assert!(!key.opens(&token, 43, 1) && !key.opens(&token, 42, 2));
-        assert!(!OptOutKey::new([8; 32]).opens(&token, 42, 1));
-        for bad in ["", "x", &token[1..], &format!("{token}A")] {
-            assert_eq!(OptOutKey::subscription_of(bad), None, "{bad}");
+        assert_eq!(key.open(&token), Some(42));
+        assert_eq!(OptOutKey::new([8; 32]).open(&token), None);
+        let other = format!("{}{}", &key.token(43)[..11], &token[11..]);
+        for bad in ["", "x", &token[1..], &format!("{token}A"), &other] {
+            assert_eq!(key.open(bad), None, "{bad}");
         }
     }
 }

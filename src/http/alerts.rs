@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::Edge;
 use super::response::Refusal;
 use crate::actions::opt_out;
-use crate::domain::opt_out::OptOutKey;
 use crate::storage;
 use crate::storage::article::Visibility;
 
@@ -109,9 +108,9 @@ const SORANI: Words = Words {
 };
 
 /// The words of the edition that the reader of a link chose; English once the link is of nothing.
-async fn words(edge: &Edge, token: &str) -> Result<Words, DbErr> {
+async fn words(edge: &Edge, token: &str) -> anyhow::Result<Words> {
     let connection = edge.app.db.connection();
-    let Some(id) = OptOutKey::subscription_of(token) else { return Ok(ENGLISH) };
+    let Some(id) = edge.app.opt_out_key().await?.open(token) else { return Ok(ENGLISH) };
     let chosen = storage::push_subscription::edition_of(connection, id).await?;
     let edition = storage::edition::by_ids(connection, &Vec::from_iter(chosen)).await?.pop();
     let language = edition.as_ref().and_then(|edition| edition.locale.split('-').next());
