@@ -3,7 +3,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    QuerySelect, Set, Statement,
 };
 
 use super::browser::{pack, place};
@@ -55,7 +55,24 @@ pub async fn wipe(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
     for statement in statements {
         connection.execute_unprepared(statement).await?;
     }
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        empty_log(connection).await?;
+    }
     Ok(())
+}
+
+/// Empties SQLite's write-ahead log, in which older pages stay as they were. Fails while somebody
+/// else reads them.
+async fn empty_log(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let checkpoint = Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)");
+    let row = connection.query_one_raw(checkpoint).await?;
+    let busy: Option<i32> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+    match busy {
+        Some(0) => Ok(()),
+        _ => Err(DbErr::Custom(
+            "the database is being read; it is wiped at the next start".to_owned(),
+        )),
+    }
 }
 
 /// Whether there are any.

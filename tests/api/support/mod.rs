@@ -111,9 +111,9 @@ enabled = \"off\""
     /// Everything that is stored, as a thief would read it.
     pub async fn stolen(&self) -> Vec<u8> {
         if !self.app.db.is_postgres() {
-            let connection = self.app.db.connection();
-            connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
-            return std::fs::read(self.database.folder.path().join("test.sqlite")).unwrap();
+            let files = ["test.sqlite", "test.sqlite-wal"]
+                .map(|name| self.database.folder.path().join(name));
+            return files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
         }
         let connection = self.app.db.connection();
         connection.execute_unprepared("CHECKPOINT").await.unwrap();
