@@ -12,6 +12,7 @@ mod m20261124_000005_alerts;
 mod m20261124_000007_audience;
 mod m20261125_000008_sealed;
 mod m20261127_000009_generations;
+mod m20261127_000010_rounds;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000007_audience::Migration),
             Box::new(m20261125_000008_sealed::Migration),
             Box::new(m20261127_000009_generations::Migration),
+            Box::new(m20261127_000010_rounds::Migration),
         ]
     }
 }

@@ -100,7 +100,11 @@ pub async fn publish_article(
             category_path,
         });
     }
-    let by_itself = app.config.push.breaking_alerts && shown.breaking && !announced;
+    // One that was taken back and comes again has been alerted of.
+    let by_itself = app.config.push.breaking_alerts
+        && shown.breaking
+        && !announced
+        && storage::alert::latest_of_article(change.transaction(), id).await?.is_none();
     let alert = match input.alert.or(by_itself.then(alert_input::Input::default)) {
         Some(alert) => {
             Some(queue_alert(app, &mut change, viewer, (&shown, "alert"), &alert).await?)

@@ -84,6 +84,8 @@ pub(super) fn of_story<C>(app: &App, article: &Article) -> Result<Alert, Failure
         scheduled_at: None,
         started_at: None,
         round_started_at: None,
+        dealt_before: 0,
+        dealt_at_start: 0,
         expires_at: app.now() + lasts,
         finished_at: None,
     })

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::alert_input::{AlertCodes, Input};
 use super::takes_field_codes;
 use crate::app::App;
-use crate::domain::alert::{Alert, AlertState};
+use crate::domain::alert::{Alert, AlertState, Counts};
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::job::Job;
 use crate::domain::viewer::{Permission, Viewer};
@@ -67,6 +67,10 @@ pub async fn update_alert(
         AlertState::Queued => new,
         AlertState::Sending | AlertState::Done | AlertState::Cancelled => {
             storage::alert::end_delivery(tx, id, app.now()).await?;
+            // The further round reaches them too, and may give them up itself.
+            let failed = -storage::alert_retry::exhume(tx, id).await?;
+            let counts = Counts { failed, ..Counts::default() };
+            storage::alert::count(tx, id, (counts, false)).await?;
             Alert {
                 state: AlertState::Queued,
                 round: old.round + 1,

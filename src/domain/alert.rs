@@ -176,8 +176,12 @@ pub struct Alert {
     pub scheduled_at: Option<Timestamp>,
     /// When its delivery began.
     pub started_at: Option<Timestamp>,
-    /// When the delivery of its latest correction began.
+    /// When its latest round began, or was begun again by a replay.
     pub round_started_at: Option<Timestamp>,
+    /// How many earlier rounds had dealt with.
+    pub dealt_before: i64,
+    /// How many had been dealt with when its latest round began, or was begun again.
+    pub dealt_at_start: i64,
     /// When it stops being news.
     pub expires_at: Timestamp,
     /// When every subscription had been dealt with.
@@ -212,21 +216,16 @@ impl Alert {
     pub fn queued(&self) -> i64 {
         match self.state {
             AlertState::Done | AlertState::Cancelled => 0,
-            _ => (self.audience - self.dealt_with()).max(0),
+            _ => (self.audience + self.dealt_before - self.counts.total()).max(0),
         }
     }
 
-    /// How many have been dealt with in this round, as far as the counters tell.
-    fn dealt_with(&self) -> i64 {
-        self.counts.total() - self.audience * i64::from(self.round - 1)
-    }
-
-    /// Subscriptions dealt with a second since the round began.
+    /// Subscriptions dealt with a second since the round began, or was begun again.
     pub fn per_second(&self, now: Timestamp) -> Option<f64> {
         let took = self.finished_at.unwrap_or(now) - self.round_started_at?;
         let seconds = took.to_std().ok()?.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
-        let dealt_with = self.dealt_with().max(0) as f64;
+        let dealt_with = (self.counts.total() - self.dealt_at_start).max(0) as f64;
         (seconds > 0.0).then(|| dealt_with / seconds)
     }
 

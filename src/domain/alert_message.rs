@@ -210,6 +210,8 @@ pub(crate) mod tests {
             scheduled_at: None,
             started_at: None,
             round_started_at: None,
+            dealt_before: 0,
+            dealt_at_start: 0,
             expires_at: Timestamp::UNIX_EPOCH,
             finished_at: None,
         }

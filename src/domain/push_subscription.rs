@@ -8,7 +8,7 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest, Sha256};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 use uuid::Uuid;
 
 /// Characters an endpoint may have.
@@ -88,8 +88,9 @@ impl Endpoint {
     }
 
     /// Scheme, host and port: whom a VAPID token is for (RFC 8292 §2).
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
+    pub fn origin(&self) -> &str {
+        // There is no user name in front of the host: such an address is refused.
+        &self.0[..Position::BeforePath]
     }
 
     /// The push service's well-known name, or `other`: few enough to label metrics with.
@@ -110,7 +111,7 @@ impl Endpoint {
         let domain = self.0.domain().unwrap_or_default();
         let extra = rules.extra_hosts.iter().map(String::as_str);
         let known = PUSH_SERVICES.into_iter().chain(extra).find(|host| is_within(domain, host));
-        known.map_or_else(|| self.origin(), str::to_owned)
+        known.unwrap_or_else(|| self.origin()).to_owned()
     }
 
     /// Whether it is on this machine itself, by name or by address.

@@ -16,9 +16,9 @@ use super::prepare_keys::Stock;
 use super::select::{Selected, Selection};
 use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertState};
 use crate::domain::clock::Timestamp;
-use crate::push::{Resting, Sent};
+use crate::push::{Letter, Resting, Sent};
 use crate::storage;
 use crate::storage::alert_retry::Retry;
 use crate::storage::alert_shard::Shard;
@@ -26,14 +26,20 @@ use crate::storage::alert_shard::Shard;
 /// Subscriptions of a page.
 const PAGE: u64 = 500;
 
-/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it, or
-/// until its push service is to be left alone.
+/// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it or needs
+/// the worker more, or until its push service is to be left alone.
 pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<Resting>> {
     let app = &work.app;
     let alert = storage::alert::by_id(app.db.connection(), shard.alert_id).await?;
     let alert = alert.context("a shard without its alert")?;
+    if (alert.state, alert.round) != (AlertState::Sending, shard.round) {
+        // Called back, or corrected: there is nothing left to do.
+        let end = (shard.last_id, BTreeSet::new());
+        write_down(work, &alert, &shard, end, Ledger::default()).await?;
+        return Ok(None);
+    }
     let selection = Selection::of(app, &alert).await?;
-    let messages = Messages::of(app, &alert).await?;
+    let messages = Messages::of(app, &alert, shard.due_at).await?;
     // Whatever goes wrong there, news goes out; and what may have been taken is not used.
     let mut stock = Stock::of(work, &alert, &shard).await.unwrap_or_else(|error| {
         tracing::warn!(error = format!("{error:#}"), "prepared keys cannot be taken");
@@ -45,9 +51,6 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
             storage::alert_shard::release(app.db.connection(), &shard).await?;
             return Ok(None);
         }
-        if !storage::alert::is_sending(app.db.connection(), alert.id).await? {
-            return Ok(None);
-        }
         if app.now() >= alert.expires_at {
             expire(work, &alert, &selection, &shard).await?;
             return Ok(None);
@@ -55,24 +58,62 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
         let now = letters(work, std::mem::take(&mut page.now), &mut stock);
         let behind = Shard { cursor: page.end, ..shard };
         let (sent, ahead) = tokio::join!(
-            send_all(work, &messages, now, Held::Shard(shard)),
+            send_page(work, &messages, now, shard),
             read_ahead(work, &selection, &behind),
         );
         let Some(sent) = sent? else { return Ok(None) };
         let resting = sent.resting;
         let written = (page.end, std::mem::take(&mut page.waves));
-        if !write_down(work, &alert, &shard, written, ledger(sent, page, app.now())).await? {
+        let ledger = ledger(sent, page, app.now());
+        let Some(leased_until) = write_down(work, &alert, &shard, written, ledger).await? else {
             return Ok(None);
-        }
-        match ahead? {
-            None => return Ok(resting),
-            Some(_) if resting.is_some() => {
-                storage::alert_shard::release(app.db.connection(), &behind).await?;
-                return Ok(resting);
-            }
-            Some(next) => (shard, page) = (behind, next),
+        };
+        let Some(next) = ahead? else { return Ok(resting) };
+        (shard, page) = (Shard { leased_until, ..behind }, next);
+        if resting.is_some() || is_outranked(work, &shard).await? {
+            storage::alert_shard::release(app.db.connection(), &shard).await?;
+            return Ok(resting);
         }
     }
+}
+
+/// Sends a page. Those who have not got their turn in time, though their service takes messages, are
+/// waited for as long as it takes a tenth of them each time: a row for each would cost more.
+async fn send_page(
+    work: &Work,
+    messages: &Messages,
+    letters: Vec<Letter>,
+    mut shard: Shard,
+) -> anyhow::Result<Option<Sent>> {
+    let mut all = Sent::default();
+    let mut left = letters;
+    loop {
+        let Some(sent) = send_all(work, messages, left, Held::Shard(shard)).await? else {
+            return Ok(None);
+        };
+        let (late, resting): (Vec<_>, Vec<_>) =
+            sent.untried.into_iter().partition(|(_, resting)| resting.is_none());
+        let moves = sent.tried.len() * 10 >= late.len() && !work.shutdown.is_cancelled();
+        all.tried.extend(sent.tried);
+        all.untried.extend(resting);
+        all.resting = sent.resting;
+        if late.is_empty() || !moves {
+            all.untried.extend(late);
+            return Ok(Some(all));
+        }
+        shard.leased_until = work.leases.term().1;
+        if !Held::Shard(shard).extend(&work.leases).await? {
+            return Ok(None);
+        }
+        let late = late.into_iter().map(|(to, _)| to).collect();
+        left = self::letters(work, late, &mut Stock::default());
+    }
+}
+
+/// Whether more urgent news waits for the same push service.
+async fn is_outranked(work: &Work, shard: &Shard) -> Result<bool, sea_orm::DbErr> {
+    let now = (work.app.now(), work.leases.term().0);
+    storage::alert_shard::is_outranked(work.app.db.connection(), shard, now).await
 }
 
 /// The page behind the one that is being sent; `None` when there is none.
@@ -89,14 +130,16 @@ async fn read_ahead(
 
 fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
     let tried = sent.tried.into_iter().map(Tried::first);
-    // Whoever was turned away is tried again when the service is; and others need not wait for it.
-    let due_at = sent.resting.map_or(now, |resting| resting.until);
-    let untried = sent.untried.iter().map(|recipient| (Retry::untried(recipient), due_at));
+    // Whoever was turned away is tried again when the origin is; and others need not wait for it.
+    let untried = sent.untried.iter().map(|(recipient, resting)| {
+        (Retry::untried(recipient), resting.map_or(now, |resting| resting.until))
+    });
     Ledger {
         tried: tried.collect(),
         waiting: page.waiting.into_iter().chain(untried).collect(),
         suppressed: page.suppressed,
-        failed: page.unreadable,
+        unreadable: page.unreadable,
+        missed: 0,
     }
 }
 
@@ -112,36 +155,42 @@ async fn expire(
         Some(_) => 0,
         None => selection.count(&work.app, shard).await?,
     };
-    let ledger = Ledger { failed: missed, ..Ledger::default() };
+    let ledger = Ledger { missed, ..Ledger::default() };
     write_down(work, alert, shard, (shard.last_id, BTreeSet::new()), ledger).await?;
     Ok(())
 }
 
-/// Writes a page down. False when the fence no longer holds: then another worker does it.
+/// Writes a page down, and answers until when the shard is held. `None` when the delivery is over: the
+/// fence no longer holds, and another worker does it; or the alert was called back or corrected.
 async fn write_down(
     work: &Work,
     alert: &Alert,
     shard: &Shard,
     (end, waves): (i64, BTreeSet<Timestamp>),
     ledger: Ledger,
-) -> Result<bool, sea_orm::DbErr> {
+) -> Result<Option<Timestamp>, sea_orm::DbErr> {
     let app = &work.app;
     let change = app.begin().await?;
     let tx = change.transaction();
-    let term = (app.now(), work.leases.term().1);
-    if !storage::alert_shard::advance(tx, shard, end, term).await? {
+    let now = storage::alert::lock_round(tx, alert.id).await?;
+    let late = now != Some((AlertState::Sending, shard.round));
+    let end = if late { shard.last_id } else { end };
+    let (_, until) = work.leases.term();
+    if !storage::alert_shard::advance(tx, shard, end, (app.now(), until)).await? {
         tracing::warn!(alert = %alert.id, shard = shard.number, "another worker took this shard over");
-        return Ok(false);
+        return Ok(None);
     }
-    settle(app, &change, alert, ledger).await?;
-    for due_at in waves {
-        storage::alert_shard::insert_wave(tx, shard, due_at).await?;
+    settle(app, &change, (alert, late), ledger).await?;
+    if !late {
+        for due_at in waves {
+            storage::alert_shard::insert_wave(tx, shard, due_at).await?;
+        }
     }
     if end >= shard.last_id {
         storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
     }
     change.commit().await?;
-    Ok(true)
+    Ok((!late).then_some(until))
 }
 
 /// Claims a shard that nobody holds, of a push service that has a lane free.

@@ -41,6 +41,11 @@ impl LeaseClock {
         (now, now + LEASE)
     }
 
+    /// What this machine's clock shows at an instant of the database's.
+    pub(super) fn local(&self, at: Timestamp) -> Timestamp {
+        at - *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks how far the database's clock is ahead.
     pub(super) async fn compare(&self) -> Result<(), DbErr> {
         let theirs = self.app.db.now().await?;
@@ -76,8 +81,16 @@ pub(super) enum Held {
 }
 
 impl Held {
+    /// Until when it was held when it was claimed, or kept for longer.
+    pub(super) fn until(&self) -> Timestamp {
+        match self {
+            Self::Shard(shard) => shard.leased_until,
+            Self::Retries(batch) => batch.leased_until,
+        }
+    }
+
     /// Keeps the work, in a task of its own: a database that is slow to answer must not hold up the
-    /// messages. The token is cancelled once somebody else has the work, or it was called back.
+    /// messages. The token is cancelled once somebody else has the work, or retries were called back.
     pub(super) fn keep(self, leases: LeaseClock) -> (AbortOnDropHandle<()>, CancellationToken) {
         let lost = CancellationToken::new();
         let tell = lost.clone();
@@ -97,7 +110,8 @@ impl Held {
         (AbortOnDropHandle::new(beat), lost)
     }
 
-    async fn extend(&self, leases: &LeaseClock) -> Result<bool, DbErr> {
+    /// Keeps the work for longer. False when it is lost.
+    pub(super) async fn extend(&self, leases: &LeaseClock) -> Result<bool, DbErr> {
         let change = leases.app.begin().await?;
         let (tx, (_, until)) = (change.transaction(), leases.term());
         let held = match self {

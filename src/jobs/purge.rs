@@ -1,4 +1,5 @@
-//! Deletes what nobody needs any more: old events, sessions that have ended. Closes what nobody is
+//! Deletes what nobody needs any more: old events, sessions that have ended, who was given up long
+//! ago. Closes what nobody is
 //! left to close.
 
 use chrono::TimeDelta;
@@ -10,14 +11,18 @@ use crate::storage;
 /// How long an open page may be away and still resume from its last event.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(7);
 
+/// How long an alert can be replayed for those whom it was given up for.
+const DEAD_LETTERS_KEPT: TimeDelta = TimeDelta::days(28);
+
 /// Purges once.
 pub(super) async fn run(app: &App) -> Result<(), Unfinished> {
     let change = app.begin().await?;
     let tx = change.transaction();
     let events = storage::event::purge(tx, app.now() - EVENTS_KEPT).await?;
     let sessions = storage::session::purge(tx, app.now()).await?;
+    let dead_letters = storage::alert_retry::purge(tx, app.now() - DEAD_LETTERS_KEPT).await?;
     storage::alert::finish_abandoned(tx, app.now()).await?;
     change.commit().await?;
-    tracing::debug!(events, sessions, "purged");
+    tracing::debug!(events, sessions, dead_letters, "purged");
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::select::Selection;
 use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::app::App;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertState};
+use crate::domain::push_subscription::Recipient;
 use crate::push::{Outcome, Resting};
 use crate::storage;
 use crate::storage::alert_retry::{Batch, Retry};
@@ -24,16 +25,25 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let app = &work.app;
     let alert = storage::alert::by_id(app.db.connection(), batch.alert_id).await?;
     let alert = alert.context("a retry without its alert")?;
+    if alert.state != AlertState::Sending {
+        // Called back, or corrected: a further round reaches them.
+        write_down(app, &alert, &batch, Ledger::default()).await?;
+        return Ok(None);
+    }
     let before: HashMap<i64, Retry> =
         batch.retries.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
     let ids: Vec<i64> = before.keys().copied().collect();
     let page = storage::audience::by_ids(app.db.connection(), &app.vault, &ids).await?;
-    let mut ledger = Ledger { failed: i64::try_from(page.unreadable.len())?, ..Ledger::default() };
+    let of = |id| Retry::unreadable(id, batch.service_id);
+    let unreadable = page.unreadable.into_iter().map(of).collect();
+    let mut ledger = Ledger { unreadable, ..Ledger::default() };
     let expired = app.now() >= alert.expires_at;
-    let selection = Selection::of(app, &alert).await?;
+    let (selection, editions) = (Selection::of(app, &alert).await?, alert.editions());
     let mut now = Vec::new();
     for (recipient, reader) in page.candidates {
         match selection.held_until(&reader, app.now()) {
+            // They read another edition by now, for which the alert has no words.
+            _ if !editions.contains(&recipient.edition_id) => ledger.suppressed += 1,
             _ if expired => ledger.tried.push(Tried {
                 attempts: before.get(&recipient.id).map_or(0, |retry| retry.attempts),
                 recipient,
@@ -47,7 +57,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
             Some(_) => ledger.suppressed += 1,
         }
     }
-    let messages = Messages::of(app, &alert).await?;
+    let messages = Messages::of(app, &alert, None).await?;
     let held = Held::Retries(batch.clone());
     let letters = letters(work, now, &mut Stock::default());
     let Some(sent) = send_all(work, &messages, letters, held).await? else { return Ok(None) };
@@ -56,9 +66,11 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         recipient,
         outcome,
     }));
-    let untried = sent.untried.iter().filter_map(|recipient| before.get(&recipient.id));
-    let due_at = sent.resting.map_or(app.now(), |resting| resting.until);
-    ledger.waiting.extend(untried.map(|retry| (*retry, due_at)));
+    let waits = |(recipient, resting): (Recipient, Option<Resting>)| {
+        let due_at = resting.map_or(app.now(), |resting| resting.until);
+        before.get(&recipient.id).map(|retry| (*retry, due_at))
+    };
+    ledger.waiting.extend(sent.untried.into_iter().filter_map(waits));
     write_down(app, &alert, &batch, ledger).await?;
     Ok(sent.resting)
 }
@@ -83,10 +95,30 @@ async fn write_down(
 ) -> Result<(), sea_orm::DbErr> {
     let change = app.begin().await?;
     let tx = change.transaction();
+    let Some((state, round)) = storage::alert::lock_round(tx, alert.id).await? else {
+        return Ok(());
+    };
+    let mut ids: Vec<i64> = batch.retries.iter().map(|retry| retry.push_subscription_id).collect();
+    ids.sort_unstable();
+    let living = storage::push_subscription::lock(tx, &ids).await?;
     let mine: HashSet<i64> = storage::alert_retry::take(tx, batch).await?;
-    ledger.tried.retain(|one| mine.contains(&one.recipient.id));
-    ledger.waiting.retain(|(retry, _)| mine.contains(&retry.push_subscription_id));
-    settle(app, &change, alert, ledger).await?;
+    let late = (state, round) != (AlertState::Sending, alert.round);
+    if round > alert.round && matches!(state, AlertState::Sending | AlertState::Done) {
+        // They were told the old words when others had the new ones already, and they perhaps too.
+        let told = ledger.tried.iter().filter(|one| one.outcome == Outcome::Accepted);
+        let told = told.filter(|one| living.contains_key(&one.recipient.id));
+        let again: Vec<_> = told.map(|one| (Retry::untried(&one.recipient), app.now())).collect();
+        if !again.is_empty() {
+            storage::alert_retry::insert_all(tx, alert.id, again).await?;
+            storage::alert::go_on(tx, alert.id).await?;
+        }
+    }
+    if !late {
+        ledger.tried.retain(|one| mine.contains(&one.recipient.id));
+        ledger.waiting.retain(|(retry, _)| mine.contains(&retry.push_subscription_id));
+        ledger.unreadable.retain(|retry| mine.contains(&retry.push_subscription_id));
+    }
+    settle(app, &change, (alert, late), ledger).await?;
     storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
     change.commit().await
 }

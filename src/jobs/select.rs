@@ -41,8 +41,8 @@ pub(super) struct Selected {
     pub waves: BTreeSet<Timestamp>,
     /// How many it does not reach, by their own wish.
     pub suppressed: i64,
-    /// How many rows cannot be read.
-    pub unreadable: i64,
+    /// Those whose row cannot be read.
+    pub unreadable: Vec<Retry>,
     /// Up to which id the page reaches.
     pub end: i64,
 }
@@ -80,7 +80,8 @@ impl Selection {
             storage::audience::page(app.db.connection(), &app.vault, part, range, limit).await?;
         let mut selected = Selected { end: page.end, ..Selected::default() };
         if shard.due_at.is_none() {
-            selected.unreadable = i64::try_from(page.unreadable.len()).unwrap_or(i64::MAX);
+            let of = |id| Retry::unreadable(id, shard.service_id);
+            selected.unreadable = page.unreadable.into_iter().map(of).collect();
         }
         let is_capped = page.candidates.iter().any(|(_, reader)| reader.topics.is_some());
         let earlier: &[Subject] = if is_capped {

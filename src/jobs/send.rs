@@ -12,6 +12,7 @@ use super::prepare_keys::Stock;
 use crate::app::App;
 use crate::domain::alert::Alert;
 use crate::domain::alert_message::{Form, MAX_PAYLOAD, SHORT_PAYLOAD};
+use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 use crate::domain::vapid_keys::VapidKeys;
 use crate::push::{Letter, Message, Sent};
@@ -22,8 +23,16 @@ use crate::storage;
 pub(super) struct Messages(HashMap<Uuid, Arc<Message>>);
 
 impl Messages {
-    /// The messages of an alert.
-    pub(super) async fn of(app: &App, alert: &Alert) -> anyhow::Result<Self> {
+    /// The messages of an alert, of which it is measured how long they take: since it was decided, or
+    /// since its round began, or the wave was due.
+    pub(super) async fn of(
+        app: &App,
+        alert: &Alert,
+        due_at: Option<Timestamp>,
+    ) -> anyhow::Result<Self> {
+        let decided_at = alert.scheduled_at.unwrap_or(alert.created_at);
+        let is_first = alert.round_started_at == alert.started_at;
+        let began_at = alert.round_started_at.filter(|_| !is_first).unwrap_or(decided_at);
         let editions = storage::edition::by_ids(app.db.connection(), &alert.editions()).await?;
         let site = &app.config.public_url;
         let message = |edition| -> anyhow::Result<Message> {
@@ -33,7 +42,7 @@ impl Messages {
                 expires_at: alert.expires_at,
                 urgency: alert.urgency,
                 topic: alert.topic(),
-                decided_at: alert.scheduled_at.unwrap_or(alert.created_at),
+                decided_at: due_at.unwrap_or(began_at),
             })
         };
         let messages = editions.iter().map(|edition| Ok((edition.id, Arc::new(message(edition)?))));
@@ -44,7 +53,7 @@ impl Messages {
 /// A letter to each, sealed by a prepared key where there is one.
 pub(super) fn letters(work: &Work, to: Vec<Recipient>, stock: &mut Stock) -> Vec<Letter> {
     let letter = |to: Recipient| Letter {
-        opt_out_token: work.opt_out.token(to.id, to.generation),
+        opt_out_token: work.opt_out.token(to.id),
         prepared: stock.take(&to),
         to,
     };
@@ -65,6 +74,8 @@ pub(super) async fn send_all(
     for letter in letters {
         by_edition.entry(letter.to.edition_id).or_default().push(letter);
     }
+    // Whoever was stopped until the lease had ended begins none when it goes on.
+    let until = work.leases.local(held.until());
     let (_heartbeat, lost) = held.keep(work.leases.clone());
     let sending = async {
         let mut sent = Sent::default();
@@ -75,7 +86,7 @@ pub(super) async fn send_all(
             let message = messages.0.get(&edition);
             let message =
                 message.context("an alert reaches an edition that it has no words for")?;
-            let more = work.sender.send(letters, message, &work.shutdown).await?;
+            let more = work.sender.send(letters, message, (until, &work.shutdown)).await?;
             sent.tried.extend(more.tried);
             sent.untried.extend(more.untried);
             sent.resting = sent.resting.max(more.resting);

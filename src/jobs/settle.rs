@@ -44,27 +44,37 @@ pub(super) struct Ledger {
     pub waiting: Vec<(Retry, Timestamp)>,
     /// How many were not sent because the reader did not want them.
     pub suppressed: i64,
-    /// How many could not even be tried.
-    pub failed: i64,
+    /// Those whose row cannot be read.
+    pub unreadable: Vec<Retry>,
+    /// How many were not even tried: it is no news any more.
+    pub missed: i64,
 }
 
-/// Writes a ledger of one alert into the change, in a fixed number of statements.
+/// Writes a ledger of one alert into the change, in a fixed number of statements. Of a `late` one, whose
+/// round was called back or corrected meanwhile, nobody is tried again.
 pub(super) async fn settle(
     app: &App,
     change: &Change,
-    alert: &Alert,
-    ledger: Ledger,
+    (alert, late): (&Alert, bool),
+    mut ledger: Ledger,
 ) -> Result<(), DbErr> {
     let tx = change.transaction();
+    if late {
+        ledger.tried.retain(|one| matches!(one.outcome, Outcome::Accepted | Outcome::Gone));
+        ledger = Ledger { tried: ledger.tried, ..Ledger::default() };
+    }
     // Readers may have opted out, or brought new keys, while their messages were on the way.
     let excepted = ledger.tried.iter().filter(|one| one.outcome != Outcome::Accepted);
-    let waiting = ledger.waiting.iter().map(|(retry, _)| retry.push_subscription_id);
-    let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(waiting).collect();
+    let others = ledger.waiting.iter().map(|(retry, _)| retry).chain(&ledger.unreadable);
+    let others = others.map(|retry| retry.push_subscription_id);
+    let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(others).collect();
     exceptions.sort_unstable();
     let living = storage::push_subscription::lock(tx, &exceptions).await?;
     let mut counts =
-        Counts { suppressed: ledger.suppressed, failed: ledger.failed, ..Counts::default() };
-    let (mut gone, mut given_up) = (Vec::new(), Vec::new());
+        Counts { suppressed: ledger.suppressed, failed: ledger.missed, ..Counts::default() };
+    let (mut gone, mut given_up) = (Vec::new(), ledger.unreadable);
+    given_up.retain(|retry| living.contains_key(&retry.push_subscription_id));
+    counts.failed += i64::try_from(given_up.len()).unwrap_or(i64::MAX);
     let mut again: Vec<(Retry, Timestamp)> = Vec::new();
     again.extend(
         ledger
@@ -81,6 +91,7 @@ pub(super) async fn settle(
                 gone.push(one.recipient.id);
             }
             _ if generation.is_none() => counts.gone += 1,
+            Outcome::Gone if late => {}
             // What is gone is an older generation; the browser has new keys by now.
             outcome => match due_at(app, alert, one).filter(|_| outcome.may_change()) {
                 Some(due_at) => again.push((retry(one), due_at)),
@@ -94,7 +105,7 @@ pub(super) async fn settle(
     storage::push_subscription::delete(tx, &gone).await?;
     storage::alert_retry::insert_all(tx, alert.id, again).await?;
     storage::alert_retry::bury(tx, alert.id, given_up, app.now()).await?;
-    storage::alert::count(tx, alert.id, counts).await
+    storage::alert::count(tx, alert.id, (counts, late)).await
 }
 
 fn retry(one: &Tried) -> Retry {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -74,9 +74,9 @@ pub struct Letter {
 pub struct Sent {
     /// Those that were sent, and what the push services said.
     pub tried: Vec<(Recipient, Outcome)>,
-    /// Those that were not: their service is left alone, or too slow, or the worker ends.
-    pub untried: Vec<Recipient>,
-    /// When a service that turned letters away is worth trying again.
+    /// Those that were not: their origin is left alone until then, or too slow, or the worker ends.
+    pub untried: Vec<(Recipient, Option<Resting>)>,
+    /// When the service is worth trying again, if it is left alone as a whole.
     pub resting: Option<Resting>,
 }
 
@@ -85,7 +85,7 @@ pub struct Sent {
 pub struct Sender {
     transport: Transport,
     subject: String,
-    signers: RwLock<HashMap<i32, Arc<Signer>>>,
+    signers: RwLock<Signers>,
     clock: Arc<dyn Clock>,
     cores: Arc<Semaphore>,
     at_once: u32,
@@ -93,17 +93,22 @@ pub struct Sender {
     gates: Mutex<HashMap<String, Way>>,
 }
 
-/// The way to an origin, and the well-known service that it belongs to.
+/// What signs, by the ids of the VAPID keys.
+type Signers = HashMap<i32, Arc<Signer>>;
+
+/// The way to an origin, and the service that it belongs to, by its well-known name and its number.
 #[derive(Debug)]
 struct Way {
     service: &'static str,
+    service_id: i32,
     gate: Arc<Gate>,
 }
 
 struct Sealed {
     to: Recipient,
     opt_out_token: String,
-    body: Option<Vec<u8>>,
+    /// The body, and what identifies the newsroom; `None` when there is no making them.
+    ready: Option<(Vec<u8>, HeaderValue)>,
 }
 
 /// What the letters of a page share.
@@ -140,7 +145,7 @@ impl Sender {
 
     /// Whether it has the VAPID key pair with an id.
     pub fn has_key(&self, id: i32) -> bool {
-        self.signer(id).is_some()
+        self.signers().contains_key(&id)
     }
 
     /// Signs with a VAPID key pair what goes to browsers that subscribed with it.
@@ -149,24 +154,26 @@ impl Sender {
         self.signers.write().unwrap_or_else(PoisonError::into_inner).insert(id, signer);
     }
 
-    fn signer(&self, id: i32) -> Option<Arc<Signer>> {
-        self.signers.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    fn signers(&self) -> RwLockReadGuard<'_, Signers> {
+        self.signers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message to many, each at the pace of its own service. Once `stop` is cancelled no
-    /// further message is begun, and those on their way are waited for.
+    /// Sends a message to many readers of one service, each at the pace of its origin. Once `stop` is
+    /// cancelled, or it is later than `until`, no further message is begun, and those on their way are
+    /// waited for.
     pub async fn send(
         &self,
         letters: Vec<Letter>,
         message: &Arc<Message>,
-        stop: &CancellationToken,
+        (until, stop): (Timestamp, &CancellationToken),
     ) -> anyhow::Result<Sent> {
         let now = self.clock.now();
+        let service_id = letters.first().map(|letter| letter.to.service_id);
         let page = &Page {
             message,
             head: head(message, now)?,
             deadline: Instant::now() + PATIENCE,
-            over_at: now + PATIENCE,
+            over_at: until.min(now + PATIENCE),
             stop,
         };
         let mut letters = letters.into_iter();
@@ -178,25 +185,36 @@ impl Sender {
             .map(|chunk| self.seal(chunk, Arc::clone(message)))
             .buffered(2)
             .flat_map(stream::iter)
-            .map(|sealed| self.deliver(sealed, page))
+            // Large, and moved about by what follows.
+            .map(|sealed| Box::pin(self.deliver(sealed, page)))
             .buffer_unordered(AT_ONCE);
         let mut sent = Sent::default();
         while let Some((to, fate)) = sending.next().await {
             match fate {
                 Fate::Tried(outcome) => sent.tried.push((to, outcome)),
-                Fate::Untried(resting) => {
-                    sent.untried.push(to);
-                    sent.resting = sent.resting.max(resting);
-                }
+                Fate::Untried(resting) => sent.untried.push((to, resting)),
             }
+        }
+        if sent.untried.iter().any(|(_, resting)| resting.is_some()) {
+            sent.resting = service_id.and_then(|id| self.resting(id));
         }
         self.measure(&sent, message);
         Ok(sent)
     }
 
-    /// Seals letters, as many at once as there are cores.
+    /// Until when a service is left alone: for as long as each of its origins is. Whoever subscribes may
+    /// make some up that nobody answers at.
+    fn resting(&self, service_id: i32) -> Option<Resting> {
+        let (now, gates) = (self.clock.now(), self.gates());
+        let ways = gates.values().filter(|way| way.service_id == service_id);
+        ways.map(|way| way.gate.resting(now)).min().flatten()
+    }
+
+    /// Seals and signs letters, as many at once as there are cores.
     async fn seal(&self, letters: Vec<Letter>, message: Arc<Message>) -> Vec<Sealed> {
         let turn = Arc::clone(&self.cores).acquire_owned().await;
+        let signers = self.signers().clone();
+        let now = self.clock.now();
         let seal = move || {
             let _turn = turn;
             let seal = |Letter { to, opt_out_token, prepared }: Letter| {
@@ -205,7 +223,12 @@ impl Sender {
                     Some(prepared) => prepared.seal(&payload),
                     None => super::seal::seal(&to.keys, &payload),
                 };
-                Sealed { to, opt_out_token, body: body.ok() }
+                if body.is_err() {
+                    // The row is damaged, or the system gives no randomness: no reason to delete anybody.
+                    tracing::error!(id = to.id, "a message cannot be sealed");
+                }
+                let ready = body.ok().zip(authorization(&signers, &to, now));
+                Sealed { to, opt_out_token, ready }
             };
             letters.into_iter().map(seal).collect()
         };
@@ -217,18 +240,12 @@ impl Sender {
     }
 
     async fn deliver(&self, sealed: Sealed, page: &Page<'_>) -> (Recipient, Fate) {
-        let Sealed { to, opt_out_token, body } = sealed;
-        let Some(body) = body else {
-            // The row is damaged, or the system gives no randomness: no reason to delete anybody.
-            tracing::error!(id = to.id, "a message cannot be sealed");
+        let Sealed { to, opt_out_token, ready } = sealed;
+        // Before the gate: it is no fault of the push service.
+        let Some((mut body, authorization)) = ready else {
             return (to, Fate::Tried(Outcome::Failed(None)));
         };
-        // Before the gate: that a key is missing here is no fault of the push service.
-        let Some(signer) = self.signer(to.vapid_key_id) else {
-            return (to, Fate::Tried(Outcome::Failed(None)));
-        };
-        let origin = to.endpoint.origin();
-        let gate = self.gate(&origin, to.endpoint.service());
+        let gate = self.gate(&to);
         let turn = tokio::time::timeout_at(page.deadline, gate.pass(self.clock.now())).await;
         let over = page.stop.is_cancelled() || self.clock.now() > page.over_at;
         let pass = match turn {
@@ -236,47 +253,42 @@ impl Sender {
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
             Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
         };
-        let mut outcome = self.attempt(&to, body, &page.head, (&signer, &origin, pass.place)).await;
-        if outcome == Outcome::TooLarge {
-            let long = page.message;
-            let short = Message { form: long.short_form.clone(), ..(**long).clone() };
-            let letter = Letter { to: to.clone(), opt_out_token, prepared: None };
-            let sealed = self.seal(vec![letter], Arc::new(short)).await;
-            if let Some(body) = sealed.into_iter().next().and_then(|sealed| sealed.body) {
-                outcome = self.attempt(&to, body, &page.head, (&signer, &origin, pass.place)).await;
+        let mut may_shorten = true;
+        let outcome = loop {
+            let mut head = page.head.clone();
+            head.insert(AUTHORIZATION, authorization.clone());
+            let outcome = self.attempt(&to, head, body, pass.place).await;
+            if outcome != Outcome::TooLarge || !may_shorten {
+                break outcome;
             }
-        }
+            let letter =
+                Letter { to: to.clone(), opt_out_token: opt_out_token.clone(), prepared: None };
+            let Some(shorter) = self.shorten(letter, page.message).await else { break outcome };
+            (body, may_shorten) = (shorter, false);
+        };
         if let Some(alarm) = gate.learn(outcome, self.clock.now()) {
-            alarm.raise(&origin);
+            alarm.raise(to.endpoint.origin());
         }
         (to, Fate::Tried(outcome))
     }
 
-    async fn attempt(
-        &self,
-        to: &Recipient,
-        body: Vec<u8>,
-        head: &HeaderMap,
-        (signer, origin, place): (&Signer, &str, u32),
-    ) -> Outcome {
-        let now = self.clock.now();
-        let authorization = match signer.authorization(origin, now) {
-            Ok(authorization) => authorization,
-            Err(error) => {
-                tracing::error!(%error, "no VAPID token can be made; check the keys in the data folder");
-                return Outcome::Failed(None);
-            }
-        };
+    async fn shorten(&self, letter: Letter, message: &Message) -> Option<Vec<u8>> {
+        let short = Message { form: message.short_form.clone(), ..message.clone() };
+        let sealed = self.seal(vec![letter], Arc::new(short)).await;
+        Some(sealed.into_iter().next()?.ready?.0)
+    }
+
+    async fn attempt(&self, to: &Recipient, head: HeaderMap, body: Vec<u8>, place: u32) -> Outcome {
         let Ok(uri) = Uri::try_from(to.endpoint.url().as_str()) else {
             tracing::error!(id = to.id, "an endpoint is no address for a request");
             return Outcome::Failed(None);
         };
-        let mut request = Request::post(uri).body(Full::new(Bytes::from(body)));
-        let Ok(request) = &mut request else { return Outcome::Failed(None) };
-        *request.headers_mut() = head.clone();
-        request.headers_mut().insert(AUTHORIZATION, authorization);
-        match self.transport.send(&to.endpoint, std::mem::take(request), place).await {
-            Some(answer) => Outcome::of_answer(answer.status, &answer.headers, now),
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = head;
+        match self.transport.send(&to.endpoint, request, place).await {
+            Some(answer) => Outcome::of_answer(answer.status, &answer.headers, self.clock.now()),
             None => Outcome::Failed(None),
         }
     }
@@ -285,7 +297,7 @@ impl Sender {
     pub fn count_circuits(&self) {
         let now = self.clock.now();
         let mut open: HashMap<&str, u32> = Endpoint::services().map(|name| (name, 0)).collect();
-        for Way { service, gate } in self.gates().values() {
+        for Way { service, gate, .. } in self.gates().values() {
             *open.entry(service).or_default() += u32::from(gate.is_open(now));
         }
         for (service, count) in open {
@@ -298,8 +310,9 @@ impl Sender {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gate(&self, origin: &str, service: &'static str) -> Arc<Gate> {
+    fn gate(&self, to: &Recipient) -> Arc<Gate> {
         let mut gates = self.gates();
+        let origin = to.endpoint.origin();
         if let Some(way) = gates.get(origin) {
             return Arc::clone(&way.gate);
         }
@@ -308,7 +321,8 @@ impl Sender {
             gates.retain(|_, way| Arc::strong_count(&way.gate) > 1);
         }
         let gate = Arc::new(Gate::new(self.at_once, self.per_second));
-        gates.insert(origin.to_owned(), Way { service, gate: Arc::clone(&gate) });
+        let (service, service_id) = (to.endpoint.service(), to.service_id);
+        gates.insert(origin.to_owned(), Way { service, service_id, gate: Arc::clone(&gate) });
         gate
     }
 
@@ -327,6 +341,17 @@ impl Sender {
         let took = (self.clock.now() - message.decided_at).to_std().unwrap_or_default();
         metrics::histogram!("khabar_alert_accepted_seconds")
             .record_many(took.as_secs_f64(), accepted.count());
+    }
+}
+
+/// What identifies the newsroom to a reader's push service; `None` when there is no making it.
+fn authorization(signers: &Signers, to: &Recipient, now: Timestamp) -> Option<HeaderValue> {
+    match signers.get(&to.vapid_key_id)?.authorization(to.endpoint.origin(), now) {
+        Ok(authorization) => Some(authorization),
+        Err(error) => {
+            tracing::error!(%error, "no VAPID token can be made; see khabar keys status");
+            None
+        }
     }
 }
 

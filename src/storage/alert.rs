@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockType};
-use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use uuid::Uuid;
 
 use super::entities::{alert, alert_tag, alert_text};
@@ -40,6 +38,8 @@ pub async fn insert(
         scheduled_at: Set(alert.scheduled_at),
         started_at: Set(None),
         round_started_at: Set(None),
+        dealt_before: Set(0),
+        dealt_at_start: Set(0),
         expires_at: Set(alert.expires_at),
         finished_at: Set(None),
         ..told(alert)?
@@ -171,11 +171,23 @@ pub async fn open_of_article(
     complete(connection, rows).await
 }
 
-/// Whether an alert's delivery is under way.
-pub async fn is_sending(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool, DbErr> {
-    let find =
-        alert::Entity::find_by_id(id).filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()));
-    Ok(find.count(connection).await? > 0)
+/// Locks an alert until the transaction ends, and answers its state and its latest round.
+///
+/// Whoever writes down what became of messages takes this lock first, then shards, then subscriptions
+/// in order of their ids, then retries: as does who calls the alert back or corrects it, so that
+/// neither waits for the other for ever, and no page adds to a round that is over.
+pub async fn lock_round(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<Option<(AlertState, i32)>, DbErr> {
+    let find = alert::Entity::find_by_id(id)
+        .select_only()
+        .columns([alert::Column::State, alert::Column::Round])
+        .lock(LockType::NoKeyUpdate);
+    let row: Option<(String, i32)> = find.into_tuple().one(connection).await?;
+    let state =
+        |word: &str| AlertState::from_word(word).ok_or_else(|| unreadable("alert state", word));
+    row.map(|(word, round)| Ok((state(&word)?, round))).transpose()
 }
 
 /// Sets an alert on its way: its round begins now.
@@ -187,6 +199,8 @@ pub async fn start(
     use alert::Column;
     let first = Expr::col(Column::StartedAt).if_null(Expr::value(now));
     alert::Entity::update_many()
+        .col_expr(Column::DealtBefore, dealt())
+        .col_expr(Column::DealtAtStart, dealt())
         .col_expr(Column::State, AlertState::Sending.as_str().into())
         .col_expr(Column::StartedAt, first)
         .col_expr(Column::RoundStartedAt, Some(now).into())
@@ -221,17 +235,33 @@ pub async fn end_delivery(
     alert_retry::delete_all(connection, id).await
 }
 
-/// Makes an alert that is over news again.
+/// Makes an alert that is over news again, for those who are to be tried again.
 pub async fn reopen(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    expires_at: Timestamp,
+    (now, expires_at): (Timestamp, Timestamp),
 ) -> Result<(), DbErr> {
+    use alert::Column;
     alert::Entity::update_many()
-        .col_expr(alert::Column::State, AlertState::Sending.as_str().into())
-        .col_expr(alert::Column::ExpiresAt, expires_at.into())
-        .col_expr(alert::Column::FinishedAt, Expr::value(Option::<Timestamp>::None))
+        .col_expr(Column::State, AlertState::Sending.as_str().into())
+        .col_expr(Column::RoundStartedAt, Some(now).into())
+        .col_expr(Column::DealtAtStart, dealt())
+        .col_expr(Column::ExpiresAt, expires_at.into())
+        .col_expr(Column::FinishedAt, Expr::value(Option::<Timestamp>::None))
         .filter(alert::COLUMN.id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Lets an alert that was done go on, for those of an earlier round who have to be told anew.
+pub async fn go_on(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
+    use alert::Column;
+    alert::Entity::update_many()
+        .col_expr(Column::State, AlertState::Sending.as_str().into())
+        .col_expr(Column::FinishedAt, Expr::value(Option::<Timestamp>::None))
+        .filter(alert::COLUMN.id.eq(id))
+        .filter(alert::COLUMN.state.eq(AlertState::Done.as_str()))
         .exec(connection)
         .await?;
     Ok(())
@@ -266,17 +296,20 @@ pub async fn move_category(
     Ok(())
 }
 
-/// Adds what became of a page to an alert's counters.
+/// Adds what became of a page to an alert's counters; `late` when its round was over by then.
 pub async fn count(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    counts: Counts,
+    (counts, late): (Counts, bool),
 ) -> Result<(), DbErr> {
     if counts == Counts::default() {
         return Ok(());
     }
     use alert::Column;
+    let before = if late { counts.total() } else { 0 };
     alert::Entity::update_many()
+        .col_expr(Column::DealtBefore, Expr::col(Column::DealtBefore).add(before))
+        .col_expr(Column::DealtAtStart, Expr::col(Column::DealtAtStart).add(before))
         .col_expr(Column::Accepted, Expr::col(Column::Accepted).add(counts.accepted))
         .col_expr(Column::Gone, Expr::col(Column::Gone).add(counts.gone))
         .col_expr(Column::Failed, Expr::col(Column::Failed).add(counts.failed))
@@ -325,6 +358,13 @@ pub async fn finish_abandoned(
         finish_if_done(connection, id, now).await?;
     }
     Ok(())
+}
+
+/// How many have been dealt with in all rounds.
+fn dealt() -> Expr {
+    use alert::Column;
+    let parts = [Column::Accepted, Column::Gone, Column::Failed, Column::Suppressed];
+    parts.into_iter().map(Expr::col).reduce(ExprTrait::add).unwrap_or_else(|| Expr::value(0))
 }
 
 /// Reads what belongs to each alert besides its row.
@@ -389,6 +429,8 @@ fn from_row(row: alert::Model) -> Result<Alert, DbErr> {
         scheduled_at: row.scheduled_at,
         started_at: row.started_at,
         round_started_at: row.round_started_at,
+        dealt_before: row.dealt_before,
+        dealt_at_start: row.dealt_at_start,
         expires_at: row.expires_at,
         finished_at: row.finished_at,
     })

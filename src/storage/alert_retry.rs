@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
@@ -34,6 +34,11 @@ impl Retry {
         Self { attempts: 0, last_status: None, ..Self::tried(to) }
     }
 
+    /// Somebody whose row cannot be read.
+    pub fn unreadable(push_subscription_id: i64, service_id: i32) -> Self {
+        Self { push_subscription_id, service_id, attempts: 0, last_status: None }
+    }
+
     /// Somebody whose first message was sent, and answered by nothing that says more.
     pub fn tried(to: &Recipient) -> Self {
         let Recipient { id, service_id, .. } = *to;
@@ -50,11 +55,13 @@ pub struct Batch {
     pub service_id: i32,
     /// Nobody else's.
     pub claim: i64,
+    /// Until when it is held, unless it is kept for longer.
+    pub leased_until: Timestamp,
     /// What is to be tried again.
     pub retries: Vec<Retry>,
 }
 
-/// Writes who has to be tried again, and when.
+/// Writes who has to be tried again, and when. Who is to be tried again already stays as it is.
 pub async fn insert_all(
     connection: &impl ConnectionTrait,
     alert_id: Uuid,
@@ -72,7 +79,11 @@ pub async fn insert_all(
         claim: Set(0),
         service_id: Set(retry.service_id),
     });
-    Entity::insert_many(rows).exec_without_returning(connection).await?;
+    let key = [Column::AlertId, Column::PushSubscriptionId];
+    Entity::insert_many(rows)
+        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
+        .exec_without_returning(connection)
+        .await?;
     Ok(())
 }
 
@@ -114,7 +125,7 @@ pub async fn claim(
         .exec(connection)
         .await?;
     let (alert_id, service_id) = (first.alert_id, first.service_id);
-    Ok(Some(Batch { alert_id, service_id, claim, retries }))
+    Ok(Some(Batch { alert_id, service_id, claim, leased_until: until, retries }))
 }
 
 /// Keeps a batch for longer. False when nothing of it is left to its holder.
@@ -123,10 +134,16 @@ pub async fn keep(
     batch: &Batch,
     until: Timestamp,
 ) -> Result<bool, DbErr> {
+    // What somebody has locked is being written down or called back: it is not waited for.
+    let mine: Vec<i64> = held(batch)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(connection)
+        .await?;
     let kept = Entity::update_many()
         .col_expr(Column::DueAt, until.into())
         .filter(COLUMN.alert_id.eq(batch.alert_id))
-        .filter(COLUMN.claim.eq(batch.claim))
+        .filter(COLUMN.push_subscription_id.is_in(mine))
         .exec(connection)
         .await?;
     Ok(kept.rows_affected > 0)
@@ -135,18 +152,23 @@ pub async fn keep(
 /// Takes a batch out, to be written anew or not at all. Returns what was still its holder's: of
 /// the rest somebody else takes care by now.
 pub async fn take(connection: &impl ConnectionTrait, batch: &Batch) -> Result<HashSet<i64>, DbErr> {
-    let held = || Column::AlertId.eq(batch.alert_id).and(Column::Claim.eq(batch.claim));
-    let mine: Vec<i64> = Entity::find()
+    let mine: Vec<i64> = held(batch).lock_exclusive().into_tuple().all(connection).await?;
+    Entity::delete_many()
+        .filter(COLUMN.alert_id.eq(batch.alert_id))
+        .filter(COLUMN.claim.eq(batch.claim))
+        .exec(connection)
+        .await?;
+    Ok(mine.into_iter().collect())
+}
+
+/// The subscriptions of a batch that are still its holder's.
+fn held(batch: &Batch) -> Select<Entity> {
+    Entity::find()
         .select_only()
         .column(Column::PushSubscriptionId)
-        .filter(held())
+        .filter(COLUMN.alert_id.eq(batch.alert_id))
+        .filter(COLUMN.claim.eq(batch.claim))
         .order_by_asc(COLUMN.push_subscription_id)
-        .lock_exclusive()
-        .into_tuple()
-        .all(connection)
-        .await?;
-    Entity::delete_many().filter(held()).exec(connection).await?;
-    Ok(mine.into_iter().collect())
 }
 
 /// How many have to be tried again for an alert.
@@ -185,6 +207,19 @@ pub async fn bury(
     Ok(())
 }
 
+/// Forgets who was given up for an alert. Returns how many they are.
+pub async fn exhume(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<i64, DbErr> {
+    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
+    let gone = dead_letter::Entity::delete_many().filter(of).exec(connection).await?;
+    Ok(i64::try_from(gone.rows_affected).unwrap_or(i64::MAX))
+}
+
+/// Forgets who was given up before an instant.
+pub async fn purge(connection: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    let old = dead_letter::Entity::delete_many().filter(dead_letter::COLUMN.died_at.lt(before));
+    Ok(old.exec(connection).await?.rows_affected)
+}
+
 /// Brings those who were given up back, to be tried again at once. Returns how many they are.
 pub async fn revive(
     connection: &impl ConnectionTrait,
@@ -192,25 +227,28 @@ pub async fn revive(
     now: Timestamp,
 ) -> Result<i64, DbErr> {
     let of = dead_letter::COLUMN.alert_id.eq(alert_id);
-    let dead = dead_letter::Entity::find().filter(of).lock_exclusive().all(connection).await?;
-    let count = i64::try_from(dead.len()).unwrap_or(i64::MAX);
+    let dead = dead_letter::Entity::find()
+        .filter(of)
+        .order_by_asc(dead_letter::COLUMN.push_subscription_id)
+        .all(connection)
+        .await?;
     for chunk in dead.chunks(1_000) {
         let ids: Vec<i64> = chunk.iter().map(|row| row.push_subscription_id).collect();
+        // Before what depends on them, as whoever deletes a subscription does.
+        push_subscription::lock(connection, &ids).await?;
         let services = push_subscription::services_of(connection, &ids).await?;
-        let retries = chunk.iter().map(|row| {
+        let retry = |row: &dead_letter::Model| {
             let retry = Retry {
                 push_subscription_id: row.push_subscription_id,
-                service_id: services.get(&row.push_subscription_id).copied().unwrap_or_default(),
+                service_id: *services.get(&row.push_subscription_id)?,
                 attempts: 0,
                 last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
             };
-            (retry, now)
-        });
-        insert_all(connection, alert_id, retries.collect()).await?;
+            Some((retry, now))
+        };
+        insert_all(connection, alert_id, chunk.iter().filter_map(retry).collect()).await?;
     }
-    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
-    dead_letter::Entity::delete_many().filter(of).exec(connection).await?;
-    Ok(count)
+    exhume(connection, alert_id).await
 }
 
 /// How many were given up for an alert, by the status code of the last answer.

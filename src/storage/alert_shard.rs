@@ -1,6 +1,6 @@
 //! Shards: ranges of push subscriptions that one worker delivers.
 
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Set,
@@ -30,6 +30,10 @@ pub struct Shard {
     pub due_at: Option<Timestamp>,
     /// Grows with each claim: an older holder's writes are refused.
     pub fence: i64,
+    /// Until when it is held, unless it is kept for longer.
+    pub leased_until: Timestamp,
+    /// 0 of the most urgent alerts.
+    pub priority: i16,
 }
 
 /// Adds the shards of a round: push services, each with a range (after, last].
@@ -113,7 +117,8 @@ fn row(
 }
 
 /// Claims an open shard that is due and that nobody holds, of any push service but the given ones: of
-/// the most urgent alerts, the oldest's.
+/// the most urgent alerts, the oldest's. A correction waits for pages of an earlier round that are in
+/// hand: its words must be the last to arrive.
 ///
 /// Two statements: a subquery that locks may be run again for each row of an update around it.
 pub async fn claim(
@@ -127,13 +132,14 @@ pub async fn claim(
         .filter(COLUMN.finished_at.is_null())
         .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
         .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
+        .filter(Expr::exists(earlier_in_hand(now)).not())
         .order_by(Column::Priority, Order::Asc)
         // Ids sort by age.
         .order_by(Column::AlertId, Order::Asc)
         .order_by(Column::Number, Order::Asc)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     let Some(free) = free.one(connection).await? else { return Ok(None) };
-    let claimed = Shard { fence: free.fence + 1, ..shard(free) };
+    let claimed = shard(free, until);
     Entity::update_many()
         .col_expr(Column::LeasedUntil, Some(until).into())
         .col_expr(Column::Fence, claimed.fence.into())
@@ -144,7 +150,38 @@ pub async fn claim(
     Ok(Some(claimed))
 }
 
-/// Keeps a shard for longer. False when somebody else has it by now, or it was called back.
+/// Shards of an earlier round of the same alert that somebody holds.
+fn earlier_in_hand(now: Timestamp) -> SelectStatement {
+    let earlier = |column: Column| Expr::col(("earlier", column));
+    let of_this = |column: Column| Expr::col((Entity, column));
+    Query::select()
+        .expr(Expr::value(1))
+        .from_as(Entity, "earlier")
+        .and_where(earlier(Column::AlertId).eq(of_this(Column::AlertId)))
+        .and_where(earlier(Column::Round).lt(of_this(Column::Round)))
+        .and_where(earlier(Column::LeasedUntil).gte(now))
+        .to_owned()
+}
+
+/// Whether a shard of a more urgent alert waits for the same push service, which nobody holds.
+pub async fn is_outranked(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    (due, now): (Timestamp, Timestamp),
+) -> Result<bool, DbErr> {
+    if shard.priority == 0 {
+        return Ok(false);
+    }
+    let urgent = Entity::find()
+        .filter(COLUMN.service_id.eq(shard.service_id))
+        .filter(COLUMN.finished_at.is_null())
+        .filter(COLUMN.priority.lt(shard.priority))
+        .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
+        .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)));
+    Ok(urgent.one(connection).await?.is_some())
+}
+
+/// Keeps a shard for longer. False when somebody else has it by now.
 pub async fn extend_lease(
     connection: &impl ConnectionTrait,
     shard: &Shard,
@@ -155,18 +192,19 @@ pub async fn extend_lease(
     Ok(held.rows_affected == 1)
 }
 
-/// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer. False
-/// when somebody else has it.
+/// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer, unless
+/// that was the last one. False when somebody else has it.
 pub async fn advance(
     connection: &impl ConnectionTrait,
     shard: &Shard,
     cursor: i64,
     (now, until): (Timestamp, Timestamp),
 ) -> Result<bool, DbErr> {
+    let ends = cursor >= shard.last_id;
     let mut update = Entity::update_many()
         .col_expr(Column::Cursor, cursor.into())
-        .col_expr(Column::LeasedUntil, Some(until).into());
-    if cursor >= shard.last_id {
+        .col_expr(Column::LeasedUntil, Expr::value((!ends).then_some(until)));
+    if ends {
         update = update.col_expr(Column::FinishedAt, Some(now).into());
     }
     Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
@@ -182,7 +220,7 @@ pub async fn release(connection: &impl ConnectionTrait, shard: &Shard) -> Result
     Ok(())
 }
 
-/// Ends every open shard of an alert. Who holds one may still write down the page in hand.
+/// Ends every open shard of an alert. Who holds one keeps it until the page in hand is written down.
 pub async fn finish_all(
     connection: &impl ConnectionTrait,
     alert_id: Uuid,
@@ -211,8 +249,9 @@ fn held(shard: &Shard) -> Condition {
         .add(Column::Fence.eq(shard.fence))
 }
 
-fn shard(row: Model) -> Shard {
+fn shard(row: Model, leased_until: Timestamp) -> Shard {
     Shard {
+        leased_until,
         alert_id: row.alert_id,
         number: row.number,
         round: row.round,
@@ -220,6 +259,7 @@ fn shard(row: Model) -> Shard {
         cursor: row.cursor,
         last_id: row.last_id,
         due_at: row.due_at,
-        fence: row.fence,
+        fence: row.fence + 1,
+        priority: row.priority,
     }
 }

@@ -232,9 +232,15 @@ async fn candidates(
         };
         match candidate {
             Ok(candidate) => page.candidates.push(candidate),
+            // What the database did not answer is asked again; nobody is given up for it.
+            Err(error) if !matches!(error, DbErr::Custom(_)) => return Err(error),
             Err(error) => {
                 // A line for each would drown the log when a key is lost.
                 if page.unreadable.is_empty() {
+                    // A process without the present master key leaves the page to one that has it.
+                    if vault.is_opened(connection).await? != Some(true) {
+                        return Err(error);
+                    }
                     tracing::error!(id, %error, "a push subscription cannot be read, nor perhaps others");
                 }
                 page.unreadable.push(id);

@@ -26,6 +26,8 @@ pub struct Stored {
     pub id: i64,
     /// Which push service it belongs to.
     pub service_id: i32,
+    /// SHA-256 of its endpoint, or what stands in for it.
+    pub endpoint_hash: Vec<u8>,
     /// The browser's keys; `None` of a decoy, and when they were sealed by a key that is lost.
     pub keys: Option<PushKeys>,
     /// Which VAPID key it subscribed with.
@@ -75,11 +77,9 @@ pub async fn lock_both(
         .order_by_asc(COLUMN.id);
     let (mut of_token, mut there) = (None, None);
     for row in find.lock_exclusive().all(connection).await? {
-        let is_there = endpoint.is_some_and(|hash| row.endpoint_hash == hash);
         let found = stored(connection, vault, Some(row)).await?;
-        if is_there {
-            there.clone_from(&found);
-        }
+        let is_there = |found: &&Stored| endpoint.is_some_and(|hash| found.endpoint_hash == hash);
+        there = there.or(found.as_ref().filter(is_there).cloned());
         of_token = of_token.or(found.filter(|found| found.token_hash == token_hash));
     }
     Ok((of_token, there))
@@ -149,7 +149,7 @@ async fn insert_row(
     Ok(true)
 }
 
-/// Puts a browser's address and keys in place of the old ones. New keys begin a new generation.
+/// Puts a browser's address and keys in place of the old ones. What is new begins a new generation.
 pub async fn move_to(
     connection: &impl ConnectionTrait,
     vault: &Vault,
@@ -163,7 +163,8 @@ pub async fn move_to(
         ..with_browser(connection, vault, browser).await?
     };
     row.update(connection).await?;
-    if old.keys.as_ref() != Some(&browser.keys) {
+    let is_new = old.endpoint_hash != browser.endpoint.hash();
+    if is_new || old.keys.as_ref() != Some(&browser.keys) {
         Entity::update_many()
             .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
             .filter(COLUMN.id.eq(old.id))
@@ -345,6 +346,7 @@ async fn stored(
         manners: manners(&row)?,
         id: row.id,
         service_id: row.service_id,
+        endpoint_hash: row.endpoint_hash,
         keys,
         vapid_key_id: row.vapid_key_id,
         token_hash: row.token_hash,

@@ -62,7 +62,7 @@ pub async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) 
 }
 
 /// Lets the next subscription have an id above this one.
-async fn skip_ids(newsroom: &Newsroom, last: i64) {
+pub async fn skip_ids(newsroom: &Newsroom, last: i64) {
     let db = &newsroom.test.app.db;
     let skip = if db.is_postgres() {
         format!("SELECT setval(pg_get_serial_sequence('push_subscriptions', 'id'), {last})")

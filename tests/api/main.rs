@@ -9,6 +9,7 @@ mod support;
 mod alert;
 mod alert_control;
 mod alert_retry;
+mod alert_rounds;
 mod article;
 mod article_mutation;
 mod audience;

@@ -34,6 +34,8 @@ pub struct Model {
     pub scheduled_at: Option<DateTimeUtc>,
     pub started_at: Option<DateTimeUtc>,
     pub round_started_at: Option<DateTimeUtc>,
+    pub dealt_before: i64,
+    pub dealt_at_start: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
