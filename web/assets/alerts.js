@@ -1,4 +1,4 @@
-// Asks in <khabar-alerts data-locale="ar-IQ">; the browser asks after a click and never before.
+// The browser asks after a click in <khabar-alerts> and never before.
 const API = new URL("/graphql", import.meta.url).href;
 const WORDS = {
 	ar: {

@@ -1,4 +1,4 @@
-// Alerts in the service worker. No names stay behind: any site's worker may import it.
+// No names stay behind: any site's worker may import it.
 {
 	const CREATE = `mutation PushSubscriptionCreate($input: PushSubscriptionCreateInput!) {
 		pushSubscriptionCreate(input: $input) { token userErrors { code field message } }
@@ -34,8 +34,7 @@
 	};
 
 	const current = () => registration.pushManager.getSubscription();
-	const subscribe = async (key, usual) => {
-		const old = await current();
+	const subscribe = async (old, key, usual) => {
 		if (old && key === usual) return old;
 		await old?.unsubscribe();
 		return Promise.race([
@@ -48,15 +47,16 @@
 	const keep = async (kept, isNew) => {
 		let { api, token, locale, choice } = kept;
 		const key = await ask(api, `query WebPushKey { webPushKey }`);
-		const { endpoint, keys } = (await subscribe(key, kept.key)).toJSON();
-		const browser = { endpoint, keys, applicationServerKey: key };
-		if (token) {
-			const input = { browser, ...(isNew && { locale, ...choice }) };
-			const { userErrors } = await ask(api, UPDATE, { token, input });
-			if (userErrors.length) token = null;
+		const refuses = async (input) => (await ask(api, UPDATE, { token, input })).userErrors.length;
+		const old = await current();
+		if (token && !isNew && old?.endpoint === kept.endpoint) {
+			// The reader opted out by a notification.
+			if (await refuses({})) return off();
+			if (key === kept.key) return;
 		}
-		// Gone at the same address: the reader opted out by a notification.
-		if (!token && !isNew && endpoint === kept.endpoint) return off();
+		const { endpoint, keys } = (await subscribe(old, key, kept.key)).toJSON();
+		const browser = { endpoint, keys, applicationServerKey: key };
+		if (token && (await refuses({ browser, ...(isNew && { locale, ...choice }) }))) token = null;
 		token ??= (await ask(api, CREATE, { input: { ...browser, locale, ...choice } })).token;
 		if (!token) throw key;
 		await stored((reader) => reader.put({ ...kept, token, key, endpoint }, 0));
