@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::edition::{self, Direction, Edition, Place};
-use crate::domain::failure::{Failure, Faults, Rejection};
+use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
 use crate::domain::text;
 use crate::domain::viewer::{Permission, Viewer};
 use crate::storage::{self, Change};
@@ -74,7 +74,8 @@ pub async fn write_edition(
     Ok(edition)
 }
 
-fn parse(app: &App, input: Input) -> Result<Edition, Failure<Code>> {
+/// Checks what an edition is to be. Finds every fault.
+pub(super) fn parse<C: From<FieldCode>>(app: &App, input: Input) -> Result<Edition, Failure<C>> {
     let mut faults = Faults::default();
     let locale = faults.take(
         edition::canonical_locale(&input.locale)
@@ -109,7 +110,7 @@ fn parse(app: &App, input: Input) -> Result<Edition, Failure<Code>> {
     })
 }
 
-fn parse_place(place: Place) -> Result<Place, Rejection<Code>> {
+fn parse_place<C: From<FieldCode>>(place: Place) -> Result<Place, Rejection<C>> {
     let name =
         text::line(&place.name, MAX_NAME).map_err(|fault| Rejection::text("place.name", fault))?;
     if !(-90.0..=90.0).contains(&place.latitude) {

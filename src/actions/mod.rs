@@ -36,6 +36,7 @@ pub mod unpublish_article;
 pub mod update_alert;
 pub mod update_article;
 pub mod update_category;
+pub mod update_edition;
 pub mod update_push_subscription;
 
 /// Takes the faults of typed fields into an action's own code.

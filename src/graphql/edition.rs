@@ -1,12 +1,14 @@
 //! Editions, their place, its weather, and the time there.
 
 use async_graphql::ID;
-use async_graphql::{Context, Enum, Error, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, Error, InputObject, MaybeUndefined, Object, SimpleObject};
 
 use super::context::KhabarContext;
 use super::errors::{instant, settle, user_errors};
 use super::ids::{self, Kind};
+use super::patch;
 use crate::actions::create_edition::{self, create_edition};
+use crate::actions::update_edition::{self, update_edition};
 use crate::domain::clock::Timestamp;
 use crate::domain::{edition, local_time};
 use crate::storage;
@@ -175,6 +177,12 @@ pub struct PlaceInput {
     longitude: f64,
 }
 
+impl From<PlaceInput> for edition::Place {
+    fn from(PlaceInput { name, latitude, longitude }: PlaceInput) -> Self {
+        Self { name, latitude, longitude }
+    }
+}
+
 user_errors!(
     EditionCreateUserError,
     EditionCreateUserErrorCode = create_edition::Code {
@@ -188,6 +196,42 @@ user_errors!(
         LocaleTaken,
     }
 );
+
+/// What is to change of an edition; what is absent stays as it was.
+#[derive(InputObject)]
+pub struct EditionUpdateInput {
+    /// At most 80 characters.
+    name: Option<String>,
+    /// An IANA time zone, such as `Asia/Baghdad`.
+    time_zone: Option<String>,
+    /// Where the edition is at home; nowhere when null.
+    place: MaybeUndefined<PlaceInput>,
+    /// How many alerts a day its readers get at most, 1 to 1000; as many as there are when null.
+    alerts_per_day: MaybeUndefined<i32>,
+}
+
+user_errors!(
+    EditionUpdateUserError,
+    EditionUpdateUserErrorCode = update_edition::Code {
+        /// A required field has nothing visible in it.
+        Blank,
+        /// More characters than the field allows.
+        TooLong,
+        /// Not of the form that the message asks for.
+        Invalid,
+        /// There is no such edition.
+        EditionNotFound,
+    }
+);
+
+/// What came of `editionUpdate`.
+#[derive(SimpleObject)]
+pub struct EditionUpdatePayload {
+    /// The edition as it is now; null when there are userErrors.
+    edition: Option<Edition>,
+    /// What is wrong with the input; empty when the edition was changed.
+    user_errors: Vec<EditionUpdateUserError>,
+}
 
 /// What came of `editionCreate`.
 #[derive(SimpleObject)]
@@ -210,11 +254,7 @@ impl EditionMutation {
         ctx: &Context<'_>,
         input: EditionCreateInput,
     ) -> Result<Option<EditionCreatePayload>, Error> {
-        let place = input.place.map(|place| edition::Place {
-            name: place.name,
-            latitude: place.latitude,
-            longitude: place.longitude,
-        });
+        let place = input.place.map(Into::into);
         let input = create_edition::Input {
             locale: input.locale,
             name: input.name,
@@ -225,5 +265,24 @@ impl EditionMutation {
         };
         let (edition, user_errors) = settle(create_edition(ctx.app()?, ctx.viewer(), input).await)?;
         Ok(Some(EditionCreatePayload { edition: edition.map(Edition), user_errors }))
+    }
+
+    /// Changes an edition. Its locale stays. For admins.
+    async fn edition_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The edition.")] id: ID,
+        input: EditionUpdateInput,
+    ) -> Result<Option<EditionUpdatePayload>, Error> {
+        let input = update_edition::Input {
+            name: input.name,
+            time_zone: input.time_zone,
+            place: patch(input.place).map(|place| place.map(Into::into)),
+            alerts_per_day: patch(input.alerts_per_day),
+        };
+        let id = ids::of(Kind::Edition, &id);
+        let updated = update_edition(ctx.app()?, ctx.viewer(), id, input).await;
+        let (edition, user_errors) = settle(updated)?;
+        Ok(Some(EditionUpdatePayload { edition: edition.map(Edition), user_errors }))
     }
 }

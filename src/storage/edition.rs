@@ -65,22 +65,42 @@ pub async fn insert(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let last = Entity::find().order_by_desc(COLUMN.position).one(connection).await?;
-    let place = edition.place.as_ref();
     let row = ActiveModel {
-        id: Set(edition.id),
         locale: Set(edition.locale.clone()),
-        name: Set(edition.name.clone()),
         direction: Set(edition.direction.as_str().to_owned()),
+        position: Set(last.map_or(0, |row| row.position + 1)),
+        created_at: Set(now),
+        ..changeable(edition)
+    };
+    Entity::insert(row).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Puts what may change of an edition in place of what it was.
+pub async fn update(connection: &impl ConnectionTrait, edition: &Edition) -> Result<(), DbErr> {
+    Entity::update(changeable(edition)).exec(connection).await?;
+    Ok(())
+}
+
+/// An edition, locked until the transaction ends.
+pub async fn lock(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<Edition>, DbErr> {
+    // A weaker lock than FOR UPDATE, which everything that is written for the edition would block.
+    let find = Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
+    find.one(connection).await?.map(from_row).transpose()
+}
+
+fn changeable(edition: &Edition) -> ActiveModel {
+    let place = edition.place.as_ref();
+    ActiveModel {
+        id: Set(edition.id),
+        name: Set(edition.name.clone()),
         time_zone: Set(edition.time_zone.name().to_owned()),
         place_name: Set(place.map(|place| place.name.clone())),
         latitude: Set(place.map(|place| place.latitude)),
         longitude: Set(place.map(|place| place.longitude)),
-        position: Set(last.map_or(0, |row| row.position + 1)),
-        created_at: Set(now),
         alerts_per_day: Set(edition.alerts_per_day.and_then(|cap| i16::try_from(cap).ok())),
-    };
-    Entity::insert(row).exec_without_returning(connection).await?;
-    Ok(())
+        ..<ActiveModel as Default>::default()
+    }
 }
 
 fn from_row(row: Model) -> Result<Edition, DbErr> {

@@ -57,3 +57,37 @@ async fn admins_add_editions() {
     let wrong = newsroom.test.as_role(Role::Admin, document, input("!", "Mars/Olympus")).await;
     assert_eq!(wrong.user_errors("editionCreate"), ["locale: INVALID", "timeZone: INVALID"]);
 }
+
+#[tokio::test]
+async fn admins_change_editions() {
+    let newsroom = TestApp::with_newsroom().await;
+    let ask = "{ edition(locale: \"ar-IQ\") { id name timeZone alertsPerDay place { name } } }";
+    let change =
+        "mutation($id: ID!, $input: EditionUpdateInput!) { editionUpdate(id: $id, input: $input) {
+        edition { name locale alertsPerDay } userErrors { code field } } }";
+    let before = newsroom.test.read(ask, json!({})).await;
+    let id = before.text("/edition/id");
+    let update = async |role, input| {
+        newsroom.test.as_role(role, change, json!({ "id": id, "input": input })).await
+    };
+    let refused = update(Role::Editor, json!({ "name": "x" })).await;
+    assert_eq!(refused.error_codes(), ["FORBIDDEN"]);
+    let wrong = json!({ "name": " ", "timeZone": "Mars/Olympus", "alertsPerDay": 0 });
+    let wrong = update(Role::Admin, wrong).await;
+    let faults = ["name: BLANK", "timeZone: INVALID", "alertsPerDay: INVALID"];
+    assert_eq!(wrong.user_errors("editionUpdate"), faults);
+    let capped = update(Role::Admin, json!({ "alertsPerDay": 3 })).await;
+    let expected =
+        json!({ "name": before.text("/edition/name"), "locale": "ar-IQ", "alertsPerDay": 3 });
+    assert_eq!(capped.at("/editionUpdate/edition"), expected, "and nothing else");
+    let freed = json!({ "alertsPerDay": null, "place": null, "name": "أخبار" });
+    update(Role::Admin, freed).await.data();
+    let after = newsroom.test.read(ask, json!({})).await;
+    assert_eq!(after.at("/edition/place"), json!(null));
+    assert_eq!(after.at("/edition/alertsPerDay"), json!(null));
+    assert_eq!(after.text("/edition/name"), "أخبار");
+    assert_eq!(after.at("/edition/timeZone"), before.at("/edition/timeZone"));
+    let nobody = json!({ "id": "nothing", "input": {} });
+    let nobody = newsroom.test.as_role(Role::Admin, change, nobody).await;
+    assert_eq!(nobody.user_errors("editionUpdate"), ["id: EDITION_NOT_FOUND"]);
+}
