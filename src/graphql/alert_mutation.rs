@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, Error, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
-use super::alert::{Alert, AlertUrgency};
+use super::alert::{self, Alert, AlertPreview, AlertUrgency};
 use super::context::KhabarContext;
 use super::errors::{settle, user_errors};
 use super::ids::{self, Kind};
 use super::patch;
 use crate::actions::alert_input::{Input, Translation};
 use crate::actions::cancel_alert::{self, cancel_alert};
-use crate::actions::create_alert::{self, create_alert};
+use crate::actions::create_alert::{self, create_alert, preview_alert};
 use crate::actions::replay_alert::{self, replay_alert};
 use crate::actions::test_alert::{self, test_alert};
 use crate::actions::update_alert::{self, update_alert};
@@ -179,6 +179,15 @@ alert_payload!(AlertCancelPayload, AlertCancelUserError, "alertCancel");
 alert_payload!(AlertReplayPayload, AlertReplayUserError, "alertReplay");
 alert_payload!(AlertTestPayload, AlertTestUserError, "alertTest");
 
+/// What came of `alertPreview`.
+#[derive(SimpleObject)]
+pub struct AlertPreviewPayload {
+    /// The alert as it would be; null when there are userErrors.
+    preview: Option<AlertPreview>,
+    /// Why it would be refused; empty when it would not.
+    user_errors: Vec<AlertCreateUserError>,
+}
+
 /// Alerts readers.
 #[derive(Default)]
 pub struct AlertMutation;
@@ -196,6 +205,23 @@ impl AlertMutation {
         let created = create_alert(ctx.app()?, ctx.viewer(), article, input.into()).await;
         let (alert, user_errors) = settle(created)?;
         Ok(Some(AlertCreatePayload { alert: alert.map(Alert), user_errors }))
+    }
+
+    /// Shows what `alertCreate` would do with the same input, and does nothing. For editors.
+    async fn alert_preview(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The story.")] article: ID,
+        #[graphql(default)] input: AlertInput,
+    ) -> Result<Option<AlertPreviewPayload>, Error> {
+        let (app, article) = (ctx.app()?, ids::of(Kind::Article, &article));
+        let previewed = preview_alert(app, ctx.viewer(), article, input.into()).await;
+        let (previewed, user_errors) = settle(previewed)?;
+        let preview = match previewed {
+            Some(previewed) => Some(alert::preview(app, previewed).await?),
+            None => None,
+        };
+        Ok(Some(AlertPreviewPayload { preview, user_errors }))
     }
 
     /// Corrects an alert. What readers have on their screens is replaced, not added to: the message
