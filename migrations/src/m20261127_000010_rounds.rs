@@ -1,5 +1,6 @@
-//! Lets an alert tell each round's progress apart from what earlier ones did, and finds what depends
-//! on a push subscription without reading whole tables when it is deleted.
+//! Lets an alert tell each round's progress apart from what earlier ones did, and a reader's quiet hours
+//! from those before; and finds what depends on a push subscription without reading whole tables when it
+//! is deleted.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -21,6 +22,9 @@ impl MigrationTrait for Migration {
         let dealt = ["dealt_before", "dealt_at_start"];
         let dealt = dealt.map(|name| big_integer(name).default(0).to_owned());
         add_columns(manager, "alerts", dealt.into()).await?;
+        // Absent for those who have had theirs for as long as their alerts.
+        let since = timestamp_with_time_zone_null("quiet_since").to_owned();
+        add_columns(manager, "push_subscriptions", vec![since]).await?;
         for table in EXCEPTIONS {
             manager
                 .create_index(index(table, "subscription", &["push_subscription_id"], false))
@@ -34,6 +38,7 @@ impl MigrationTrait for Migration {
             let name = format!("{table}_subscription");
             manager.drop_index(Index::drop().name(name).table(table).to_owned()).await?;
         }
+        drop_columns(manager, "push_subscriptions", &["quiet_since"]).await?;
         drop_columns(manager, "alerts", &["dealt_before", "dealt_at_start"]).await
     }
 }

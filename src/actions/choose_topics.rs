@@ -1,13 +1,16 @@
 //! What a reader wants to hear of, and when: parsed alike when opting in and when choosing anew.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use crate::domain::audience::{Manners, Topics};
+use crate::app::App;
+use crate::domain::audience::{Manners, Reader, Topics};
 use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
 use crate::domain::push_subscription::MAX_TOPICS;
 use crate::domain::quiet_hours::{QuietHours, STEP_MINUTES, parse_time};
 use crate::storage;
+use crate::storage::alert_retry::Retry;
+use crate::storage::push_subscription::Stored;
 
 /// Alerts a day that can be asked for at most.
 const MOST_PER_DAY: i32 = 1_000;
@@ -40,6 +43,39 @@ pub struct Quiet {
     pub until: String,
     /// IANA name.
     pub time_zone: String,
+}
+
+/// Puts what a reader chose in place of what the reader chose before.
+pub(super) async fn choose_anew(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    old: &Stored,
+    (topics, manners): (&Topics, &Manners),
+) -> Result<(), DbErr> {
+    if manners.is_quiet_otherwise(&old.manners) {
+        wake(app, connection, old).await?;
+    }
+    storage::push_subscription::choose(connection, old, topics, manners, app.now()).await
+}
+
+/// Takes a reader whose quiet hours change out of the waves that come when the former ones end: what
+/// they hold back is tried by itself, now or when the new ones end.
+async fn wake(app: &App, connection: &impl ConnectionTrait, old: &Stored) -> Result<(), DbErr> {
+    let waves = storage::alert_shard::waves_for(connection, (old.service_id, old.id)).await?;
+    for (alert_id, due_at) in waves {
+        let Some(alert) = storage::alert::by_id(connection, alert_id).await? else { continue };
+        let subject = alert.subject(storage::category::path(connection, alert.category_id).await?);
+        let reader =
+            Reader { manners: old.manners, quiet_since: None, topics: None, since: old.created_at };
+        let began = alert.round_started_at.unwrap_or(subject.at);
+        let waits = reader.release(&subject, began) == Some(due_at);
+        if waits && old.topics.cover(&subject) {
+            let retry = Retry::unsent(old.id, old.service_id);
+            storage::alert_retry::insert_all(connection, alert_id, vec![(retry, app.now())])
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// What can be wrong with a choice besides its fields' form.

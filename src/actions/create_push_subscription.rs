@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use super::choose_topics::{Choice, ChoiceCodes};
+use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::audience::{Manners, Topics};
@@ -16,7 +16,7 @@ use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
 use crate::storage::push_subscription::{
-    Stored, choose, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to, renew_token,
+    Stored, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to, renew_token,
 };
 
 /// What the browser hands over, and what the reader chose.
@@ -120,7 +120,7 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
             let browser = browser.at_address_of(&known, names_key);
             move_to(tx, &app.vault, &known, &browser, now).await?;
         }
-        choose(tx, known.id, &topics, &manners, now).await?;
+        choose_anew(app, tx, &known, (&topics, &manners)).await?;
         if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
             // It stays good: another tab may hold it, and this answer may get lost.
             change.commit().await?;

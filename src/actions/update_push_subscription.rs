@@ -1,12 +1,12 @@
 //! A reader chooses anew, or the browser got another address.
 
-use super::choose_topics::{Choice, ChoiceCodes};
+use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::create_push_subscription::{BrowserCodes, BrowserInput};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::token;
-use crate::storage::push_subscription::{Stored, choose, delete, lock_both, move_to};
+use crate::storage::push_subscription::{Stored, delete, lock_both, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +74,7 @@ pub async fn update_push_subscription(
     };
     let old = (known.topics.clone(), known.manners);
     let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
-    choose(tx, known.id, &topics, &manners, app.now()).await?;
+    choose_anew(app, tx, &known, (&topics, &manners)).await?;
     if let Some((browser, names_key)) = browser {
         let browser = match &there {
             Some(there) => browser.at_address_of(there, names_key),

@@ -53,6 +53,13 @@ pub struct Manners {
     pub breaking_always: bool,
 }
 
+impl Manners {
+    /// Whether other hours are quiet by these.
+    pub fn is_quiet_otherwise(&self, than: &Self) -> bool {
+        (self.quiet, self.breaking_always) != (than.quiet, than.breaking_always)
+    }
+}
+
 /// What decides whom an alert concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -73,6 +80,8 @@ pub struct Subject {
 pub struct Reader {
     /// When the reader may be alerted.
     pub manners: Manners,
+    /// Since when these hours are quiet, if they have been others.
+    pub quiet_since: Option<Timestamp>,
     /// What the reader chose; needed only where there is a cap.
     pub topics: Option<Topics>,
     /// Since when the reader has been subscribed.
@@ -185,7 +194,7 @@ mod tests {
     }
 
     fn reader(manners: Manners) -> Reader {
-        Reader { manners, topics: Some(topics()), since: at(-1_000) }
+        Reader { manners, quiet_since: None, topics: Some(topics()), since: at(-1_000) }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         batch.retries.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
     let ids: Vec<i64> = before.keys().copied().collect();
     let page = storage::audience::by_ids(app.db.connection(), &app.vault, &ids).await?;
-    let of = |id| Retry::unreadable(id, batch.service_id);
+    let of = |id| Retry::unsent(id, batch.service_id);
     let unreadable = page.unreadable.into_iter().map(of).collect();
     let mut ledger = Ledger { unreadable, ..Ledger::default() };
     let expired = app.now() >= alert.expires_at;

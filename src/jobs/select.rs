@@ -80,7 +80,7 @@ impl Selection {
             storage::audience::page(app.db.connection(), &app.vault, part, range, limit).await?;
         let mut selected = Selected { end: page.end, ..Selected::default() };
         if shard.due_at.is_none() {
-            let of = |id| Retry::unreadable(id, shard.service_id);
+            let of = |id| Retry::unsent(id, shard.service_id);
             selected.unreadable = page.unreadable.into_iter().map(of).collect();
         }
         let is_capped = page.candidates.iter().any(|(_, reader)| reader.topics.is_some());
@@ -91,8 +91,15 @@ impl Selection {
         };
         for (recipient, reader) in page.candidates {
             let cap = self.caps.get(&recipient.edition_id).copied();
-            let delivery = reader.delivery(&self.subject, self.began, earlier, cap);
+            // Who has chosen other hours since goes by the clock: the waves go by the former ones.
+            let anew = reader.quiet_since.is_some_and(|since| since > self.began);
+            let at = if anew { app.now() } else { self.began };
+            let delivery = reader.delivery(&self.subject, at, earlier, cap);
             match (delivery, shard.due_at) {
+                (_, Some(_)) if anew => {}
+                (Delivery::At(_), None) if anew => {
+                    self.put(&mut selected, recipient, &reader, app.now());
+                }
                 (Delivery::Now, None) => self.put(&mut selected, recipient, &reader, app.now()),
                 (Delivery::At(release), None) if release < self.expires => {
                     selected.waves.insert(release);

@@ -31,11 +31,11 @@ pub struct Retry {
 impl Retry {
     /// Somebody whose first message has yet to be sent.
     pub fn untried(to: &Recipient) -> Self {
-        Self { attempts: 0, last_status: None, ..Self::tried(to) }
+        Self::unsent(to.id, to.service_id)
     }
 
-    /// Somebody whose row cannot be read.
-    pub fn unreadable(push_subscription_id: i64, service_id: i32) -> Self {
+    /// Somebody to whom nothing was sent.
+    pub fn unsent(push_subscription_id: i64, service_id: i32) -> Self {
         Self { push_subscription_id, service_id, attempts: 0, last_status: None }
     }
 

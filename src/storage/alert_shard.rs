@@ -79,6 +79,22 @@ pub async fn insert_wave(
     Ok(())
 }
 
+/// The waves that are to come for a subscription of a push service, each with its alert and its time.
+pub async fn waves_for(
+    connection: &impl ConnectionTrait,
+    (service_id, push_subscription_id): (i32, i64),
+) -> Result<Vec<(Uuid, Timestamp)>, DbErr> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::AlertId, Column::DueAt])
+        .filter(COLUMN.finished_at.is_null())
+        .filter(COLUMN.due_at.is_not_null())
+        .filter(COLUMN.service_id.eq(service_id))
+        .filter(COLUMN.cursor.lt(push_subscription_id))
+        .filter(COLUMN.last_id.gte(push_subscription_id));
+    find.into_tuple().all(connection).await
+}
+
 /// Takes numbers for new shards of an alert, and the alert's row lock with them: two workers that
 /// add a wave at once come one after the other.
 async fn next_numbers(

@@ -225,7 +225,8 @@ async fn candidates(
         let id = row.id;
         let (categories, tags) = chosen.remove(&id).unwrap_or_default();
         let topics = is_capped(&row).then(|| topics(&row, categories, tags));
-        let reader = manners(&row).map(|manners| Reader { manners, topics, since: row.created_at });
+        let (quiet_since, since) = (row.quiet_since, row.created_at);
+        let reader = manners(&row).map(|manners| Reader { manners, quiet_since, topics, since });
         let candidate = match reader {
             Ok(reader) => recipient(connection, vault, row).await.map(|to| (to, reader)),
             Err(error) => Err(error),

@@ -177,13 +177,17 @@ pub async fn move_to(
 /// Puts what a reader chose in place of what the reader chose before.
 pub async fn choose(
     connection: &impl ConnectionTrait,
-    id: i64,
+    old: &Stored,
     topics: &Topics,
     manners: &Manners,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let row =
+    let id = old.id;
+    let mut row =
         ActiveModel { id: Set(id), updated_at: Set(now), ..<ActiveModel as Default>::default() };
+    if manners.is_quiet_otherwise(&old.manners) {
+        row.quiet_since = Set(Some(now));
+    }
     with_choice(row, topics, manners)?.update(connection).await?;
     let of = category::COLUMN.push_subscription_id.eq(id);
     category::Entity::delete_many().filter(of).exec(connection).await?;

@@ -303,3 +303,42 @@ async fn a_breaking_story_that_comes_again_is_not_alerted_again_by_itself() {
     newsroom.test.run_jobs().await;
     assert_eq!(titles(&push, &reader), ["عاجل"]);
 }
+
+#[tokio::test]
+async fn quiet_hours_that_change_repeat_nothing_and_lose_nothing() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    // It is 07:39 in Baghdad.
+    let until = |until: &str| json!({ "quietHours": { "from": "22:00", "until": until, "timeZone": "Asia/Baghdad" } });
+    let mut readers = Vec::new();
+    let (none, nine, ten) = (json!({ "quietHours": null }), until("09:00"), until("10:00"));
+    for (number, (before, after)) in [
+        (&none, &nine), // told at once
+        (&nine, &none), // told when the hours go
+        (&nine, &ten),  // told later than was thought
+        (&ten, &nine),  // told sooner
+        (&nine, &nine), // told when it was thought
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let browser = push.browser(&format!("reader{number}"));
+        let token = newsroom.test.opt_in(&browser, before.clone()).await;
+        readers.push((browser, token, after));
+    }
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    newsroom.test.advance(TimeDelta::minutes(1));
+    for (_, token, after) in &readers {
+        let changed = json!({ "token": token, "input": after });
+        newsroom.test.read(&operation("PushSubscriptionUpdate"), changed).await.data();
+    }
+    let mut heard: Vec<Vec<usize>> = Vec::new();
+    for minutes in [0, 81, 60] {
+        newsroom.test.advance(TimeDelta::minutes(minutes));
+        newsroom.test.run_jobs().await;
+        heard.push(readers.iter().map(|(reader, ..)| push.received(reader).len()).collect());
+    }
+    let expected: [Vec<usize>; 3] = [vec![1, 1, 0, 0, 0], vec![1, 1, 0, 1, 1], vec![1; 5]];
+    assert_eq!(heard, expected);
+    assert_eq!(progress(&newsroom, &id).await, "DONE 5/0/0");
+}

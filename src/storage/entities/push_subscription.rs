@@ -20,6 +20,7 @@ pub struct Model {
     pub quiet_until: Option<i16>,
     pub time_zone: Option<String>,
     pub breaking_always: bool,
+    pub quiet_since: Option<DateTimeUtc>,
     pub max_per_day: Option<i16>,
     pub sealed: Option<Vec<u8>>,
     pub key_id: i32,
