@@ -166,6 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn the_crate_seals_alike() {
+        use web_push::{ContentEncoding, SubscriptionInfo, WebPushMessageBuilder};
+        let (private, keys) = browser();
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let at = "https://push.example/x".to_owned();
+        let browser = SubscriptionInfo::new(at, text(&keys.p256dh), text(&keys.auth));
+        let mut message = WebPushMessageBuilder::new(&browser);
+        message.set_payload(ContentEncoding::Aes128Gcm, "خبر عاجل".as_bytes());
+        let theirs = message.build().unwrap().payload.unwrap().content;
+        let ours = seal(&keys, "خبر عاجل".as_bytes()).unwrap();
+        // The record's size, the key's length and the point's form.
+        assert_eq!(theirs[16..22], ours[16..22]);
+        for sealed in [theirs, ours] {
+            let opened = ece::decrypt(&private, &keys.auth, &sealed).unwrap();
+            assert_eq!(opened, "خبر عاجل".as_bytes());
+        }
+    }
+
+    #[test]
     fn a_pair_made_beforehand_seals_alike() {
         let (private, keys) = browser();
         let stored = Prepared::new(&keys).unwrap().into_bytes();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::alert::{alert, progress, publish_with_alert};
 use crate::support::fixtures::{article_id, category_id};
-use crate::support::push_service::{Browser, PushService};
+use crate::support::push_service::{Behaviour, Browser, PushService};
 use crate::support::{Newsroom, operation};
 
 /// Publishes a story with an alert; `change` makes it another story than that of العراق.
@@ -224,4 +224,95 @@ async fn a_reader_chooses_anew_and_moves_to_another_address() {
     let stranger = json!({ "token": "khp_unknown", "input": {} });
     let refused = newsroom.test.read(&operation("PushSubscriptionUpdate"), stranger).await;
     assert_eq!(refused.user_errors("pushSubscriptionUpdate"), ["token: TOKEN_NOT_FOUND"]);
+}
+
+#[tokio::test]
+async fn an_edition_caps_the_alerts_of_its_readers() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let told = reader(&newsroom, &push, json!({})).await;
+    let on_call = reader(&newsroom, &push, json!({ "breakingAlways": true })).await;
+    let cap = "mutation($id: ID!) { editionUpdate(id: $id, input: { alertsPerDay: 1 }) { userErrors { code } } }";
+    let edition = newsroom.test.read("{ edition(locale: \"ar-IQ\") { id } }", json!({})).await;
+    let capped = json!({ "id": edition.text("/edition/id") });
+    newsroom.test.as_role(Role::Admin, cap, capped).await.data();
+    for (headline, breaking) in [("أول", false), ("ثان", false), ("عاجل", true)] {
+        alert_of(&newsroom, headline, |story| create_article::Input { breaking, ..story }).await;
+        newsroom.test.run_jobs().await;
+        newsroom.test.advance(TimeDelta::hours(1));
+    }
+    assert_eq!(heard(&push, &told), ["أول"]);
+    assert_eq!(heard(&push, &on_call), ["أول", "عاجل"]);
+}
+
+#[tokio::test]
+async fn a_large_audience_is_estimated_and_said_to_be() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    // Ten of every thousand ids.
+    for thousand in 0..200 {
+        crate::alert::skip_ids(&newsroom, thousand * 1_000 + 500).await;
+        crate::alert::opt_in_many(&newsroom, &push, 10).await;
+    }
+    let draft = newsroom.draft("خبر").await;
+    let document =
+        "query($input: AlertAudienceInput!) { alertAudience(input: $input) { count isEstimate } }";
+    let variables = json!({ "input": { "article": article_id(draft.id) } });
+    let answer = newsroom.test.as_role(Role::Editor, document, variables).await;
+    assert_eq!(answer.at("/alertAudience/isEstimate"), true);
+    let count = answer.at("/alertAudience/count").as_u64().unwrap();
+    assert!((1_800..=2_200).contains(&count), "{count} of 2,000");
+}
+
+#[tokio::test]
+async fn a_preview_shows_what_each_edition_would_read_and_keeps_nothing() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let told = reader(&newsroom, &push, json!({})).await;
+    reader(&newsroom, &push, json!({ "locale": "en" })).await;
+    let article = newsroom.published("خبر").await;
+    let document = "mutation($article: ID!, $input: AlertInput!) {
+        alertPreview(article: $article, input: $input) {
+            preview { audience { count isEstimate } urgency scheduledAt messages { locale title body bytes } }
+            userErrors { field code } } }";
+    let preview = async |input| {
+        let variables = json!({ "article": article_id(article.id), "input": input });
+        newsroom.test.as_role(Role::Editor, document, variables).await
+    };
+    let words = json!({ "body": "نص ".repeat(160), "urgency": "HIGH",
+        "translations": [{ "locale": "en", "title": "News", "body": "Text" }] });
+    let shown = preview(words).await;
+    let shown = shown.at("/alertPreview/preview");
+    assert_eq!(shown["audience"], json!({ "count": 2, "isEstimate": false }));
+    assert_eq!((&shown["urgency"], &shown["scheduledAt"]), (&json!("HIGH"), &json!(null)));
+    let read = |number: usize, name: &str| shown["messages"][number][name].clone();
+    assert_eq!((read(0, "locale"), read(0, "title")), (json!("ar-IQ"), json!("خبر")));
+    assert_eq!((read(1, "locale"), read(1, "title")), (json!("en"), json!("News")));
+    assert!(read(0, "bytes").as_u64().unwrap() > read(1, "bytes").as_u64().unwrap());
+    let faulty = preview(json!({ "title": " " })).await;
+    assert_eq!(faulty.user_errors("alertPreview"), ["title: BLANK"]);
+    newsroom.test.run_jobs().await;
+    assert!(heard(&push, &told).is_empty());
+    let alerts =
+        newsroom.test.as_role(Role::Editor, "{ alerts { nodes { id } } }", json!({})).await;
+    assert_eq!(alerts.at("/alerts/nodes"), json!([]));
+}
+
+#[tokio::test]
+async fn an_editor_sees_how_an_alert_comes_along() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let one = reader(&newsroom, &push, json!({})).await;
+    push.script(&one, [Behaviour::Hold(201)]);
+    let id = alert(&newsroom, "خبر").await;
+    let watch = "subscription($id: ID!) { alertProgressed(id: $id) { state accepted } }";
+    let viewer = crate::support::staff(Role::Editor);
+    let mut watching = newsroom.test.subscribe_as(viewer, watch, json!({ "id": id }));
+    assert_eq!(watching.next().await.at("/alertProgressed/state"), "QUEUED");
+    let worker = newsroom.test.worker().await;
+    let worker = tokio::spawn(async move { worker.run_until_idle().await.unwrap() });
+    assert_eq!(watching.next().await.at("/alertProgressed/state"), "SENDING");
+    push.release();
+    let last = watching.next().await;
+    assert_eq!(last.at("/alertProgressed"), json!({ "state": "DONE", "accepted": 1 }));
+    assert!(watching.ended().await, "it is over");
+    worker.await.unwrap();
+    let mut reader = newsroom.test.subscribe(watch, json!({ "id": id }));
+    assert_eq!(reader.next().await.error_codes(), ["UNAUTHENTICATED"]);
 }

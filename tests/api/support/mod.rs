@@ -163,14 +163,22 @@ enabled = \"off\""
         self.resume(document, variables, None)
     }
 
+    /// Opens a subscription operation as somebody.
+    pub fn subscribe_as(&self, viewer: Viewer, document: &str, variables: Value) -> Listening {
+        self.listen(Request::new(document).data(viewer), variables)
+    }
+
     /// Opens a subscription operation with a `Last-Event-ID`.
     pub fn resume(&self, document: &str, variables: Value, last: Option<&str>) -> Listening {
-        let mut request = Request::new(document)
-            .variables(Variables::from_json(variables))
-            .data(Viewer::Anonymous);
+        let mut request = Request::new(document).data(Viewer::Anonymous);
         if let Some(last) = last {
             request = request.data(LastEventId(last.to_owned()));
         }
+        self.listen(request, variables)
+    }
+
+    fn listen(&self, request: Request, variables: Value) -> Listening {
+        let request = request.variables(Variables::from_json(variables));
         let answers = self
             .schema
             .execute_stream(request)
@@ -285,6 +293,12 @@ impl Listening {
     pub async fn next(&mut self) -> Answer {
         let next = tokio::time::timeout(std::time::Duration::from_secs(10), self.0.next()).await;
         next.expect("nothing came within ten seconds").expect("the stream ended")
+    }
+
+    /// Whether it ends, and nothing comes before.
+    pub async fn ended(&mut self) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(10), self.0.next()).await;
+        next.is_ok_and(|next| next.is_none())
     }
 
     /// Makes the operation start, and checks that nothing comes for a while.
