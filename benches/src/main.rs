@@ -15,9 +15,10 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["push"] => push::run(false),
-        ["push", "--short"] => push::run(true),
+        ["push", options @ ..] if options.iter().all(|option| option.starts_with("--")) => {
+            push::run(options)
+        }
         ["push", part, specification] => push::play(part, specification),
-        _ => bail!("what is measured: push [--short]"),
+        _ => bail!("what is measured: push [--short] [--rounds=N]"),
     }
 }

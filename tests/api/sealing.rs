@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use khabar::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
 use khabar::actions::rotate_data_key::rotate_data_key;
 use khabar::actions::rotate_master_key::rotate_master_key;
@@ -12,6 +13,7 @@ use khabar::domain::clock::SystemClock;
 use khabar::domain::opt_out::OptOutKey;
 use khabar::domain::sealing::SealingKey;
 use khabar::domain::vapid_keys::VapidKeys;
+use khabar::domain::viewer::Role;
 use khabar::keys;
 use khabar::storage::{self, Vault, migrate};
 use sea_orm::ConnectionTrait;
@@ -69,6 +71,39 @@ async fn what_is_sealed_for_one_reader_opens_for_no_other() {
     assert_eq!(progress(&newsroom, &id).await, "DONE 2/0/1");
     assert_eq!(push.received(&browsers[0]).len(), 0);
     assert_eq!(push.received(&browsers[1]).len(), 1);
+    let replay = crate::support::operation("AlertReplay");
+    let replayed = newsroom.test.as_role(Role::Editor, &replay, json!({ "id": id })).await;
+    assert_eq!(
+        replayed.user_errors("alertReplay"),
+        Vec::<String>::new(),
+        "who was given up is known"
+    );
+}
+
+#[tokio::test]
+async fn a_worker_without_the_present_master_key_leaves_the_news_to_one_that_has_it() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let browsers = opt_in_many(&newsroom, &push, 3).await;
+    let app = &newsroom.test.app;
+    // It runs already.
+    app.opt_out_key().await.unwrap();
+    let file = app.config.data_dir.join("master.key");
+    std::fs::write(&file, URL_SAFE_NO_PAD.encode([7; 32]) + "\n").unwrap();
+    rotate_master_key(app).await.unwrap();
+    let mut new = app.clone();
+    new.opt_out = Arc::default();
+    let key = keys::load_or_generate(&app.config.data_dir, &*app.clock).unwrap();
+    new.vault = Vault::new(key, app.clock.clone());
+    rotate_data_key(&new, |_| {}).await.unwrap();
+    let id = alert(&newsroom, "خبر").await;
+    let behind = newsroom.test.worker().await.run_until_idle().await.unwrap_err();
+    assert!(format!("{behind:#}").contains("master key"), "{behind:#}");
+    assert_eq!(progress(&newsroom, &id).await, "SENDING 0/0/0", "nobody is given up");
+    newsroom.test.advance(TimeDelta::seconds(31));
+    let newsroom = Newsroom { test: newsroom.test.with(new).await, ..newsroom };
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 3/0/0");
+    assert!(browsers.iter().all(|browser| push.received(browser).len() == 1));
 }
 
 #[tokio::test]

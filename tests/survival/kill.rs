@@ -159,6 +159,13 @@ async fn at_a_random_moment(seed: u64) -> Toll {
     if dice.one_in(2) {
         workers.push(newsroom.worker());
     }
+    if dice.one_in(2) {
+        let prepared = async || {
+            let count = storage::prepared_keys::count(newsroom.app.db.connection()).await.unwrap();
+            count == READERS as u64
+        };
+        until("keys are prepared", prepared).await;
+    }
     let alert = newsroom.alert().await;
     let kills = long_or(1 + usize::from(dice.one_in(4)), 1);
     for kill in 0..kills {

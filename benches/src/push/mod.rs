@@ -56,8 +56,15 @@ fn say(what: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Measures everything, prints it, and writes it down.
-pub fn run(short: bool) -> anyhow::Result<()> {
-    let plan = if short { Plan::SHORT } else { Plan::FULL };
+pub fn run(options: &[&str]) -> anyhow::Result<()> {
+    let mut plan = Plan::FULL;
+    for option in options {
+        match option.strip_prefix("--rounds=") {
+            Some(rounds) => plan.rounds = rounds.parse().context("--rounds is no number")?,
+            None if *option == "--short" => plan = Plan { rounds: plan.rounds, ..Plan::SHORT },
+            None => bail!("{option} is no option"),
+        }
+    }
     let folder = tempfile::Builder::new().prefix("khabar-bench.").tempdir()?;
     let ca_file = folder.path().join("authority.pem");
     let mut service = Service::start(&ca_file)?;
