@@ -32,7 +32,7 @@ pub async fn cancel_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
         );
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    storage::alert::call_back(tx, id, app.now()).await?;
+    storage::alert_round::call_back(tx, id, app.now()).await?;
     let cancelled = storage::alert::by_id(tx, id).await?;
     change.commit().await?;
     cancelled.ok_or(Failure::NotFound)

@@ -40,8 +40,8 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
     }
     let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
     let counts = Counts { failed: -revived, ..Counts::default() };
-    storage::alert::count(tx, id, (counts, false)).await?;
-    storage::alert::reopen(tx, id, (app.now(), app.now() + lasts)).await?;
+    storage::alert_round::count(tx, id, (counts, false)).await?;
+    storage::alert_round::reopen(tx, id, (app.now(), app.now() + lasts)).await?;
     let reopened = storage::alert::by_id(tx, id).await?;
     change.commit().await?;
     app.db.wake();

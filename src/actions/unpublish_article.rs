@@ -42,7 +42,7 @@ pub async fn unpublish_article(
     article.updated_at = app.now();
     storage::article_write::update(tx, &article, None).await?;
     for alert in storage::alert::open_of_article(tx, id).await? {
-        storage::alert::call_back(tx, alert.id, app.now()).await?;
+        storage::alert_round::call_back(tx, alert.id, app.now()).await?;
     }
     let hidden = storage::article::by_id(tx, id, Visibility::Everything).await?;
     change.commit().await?;

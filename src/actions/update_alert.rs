@@ -66,11 +66,11 @@ pub async fn update_alert(
         // Nobody has been told yet: it is told in the new words.
         AlertState::Queued => new,
         AlertState::Sending | AlertState::Done | AlertState::Cancelled => {
-            storage::alert::end_delivery(tx, id, app.now()).await?;
+            storage::alert_round::end_delivery(tx, id, app.now()).await?;
             // The further round reaches them too, and may give them up itself.
             let failed = -storage::alert_retry::exhume(tx, id).await?;
             let counts = Counts { failed, ..Counts::default() };
-            storage::alert::count(tx, id, (counts, false)).await?;
+            storage::alert_round::count(tx, id, (counts, false)).await?;
             Alert {
                 state: AlertState::Queued,
                 round: old.round + 1,

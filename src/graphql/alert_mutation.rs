@@ -2,7 +2,8 @@
 
 use async_graphql::{Context, Error, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
-use super::alert::{self, Alert, AlertPreview, AlertUrgency};
+use super::alert::{Alert, AlertUrgency};
+use super::alert_preview::{self, AlertPreview};
 use super::context::KhabarContext;
 use super::errors::{settle, user_errors};
 use super::ids::{self, Kind};
@@ -218,7 +219,7 @@ impl AlertMutation {
         let previewed = preview_alert(app, ctx.viewer(), article, input.into()).await;
         let (previewed, user_errors) = settle(previewed)?;
         let preview = match previewed {
-            Some(previewed) => Some(alert::preview(app, previewed).await?),
+            Some(previewed) => Some(alert_preview::preview(app, previewed).await?),
             None => None,
         };
         Ok(Some(AlertPreviewPayload { preview, user_errors }))

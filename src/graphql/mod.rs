@@ -2,6 +2,7 @@
 
 mod alert;
 mod alert_mutation;
+mod alert_preview;
 pub mod article;
 mod article_mutation;
 mod article_query;

@@ -172,7 +172,7 @@ async fn write_down(
     let app = &work.app;
     let change = app.begin().await?;
     let tx = change.transaction();
-    let now = storage::alert::lock_round(tx, alert.id).await?;
+    let now = storage::alert_round::lock_round(tx, alert.id).await?;
     let late = now != Some((AlertState::Sending, shard.round));
     let end = if late { shard.last_id } else { end };
     let (_, until) = work.leases.term();
@@ -187,7 +187,7 @@ async fn write_down(
         }
     }
     if end >= shard.last_id {
-        storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
+        storage::alert_round::finish_if_done(tx, alert.id, app.now()).await?;
     }
     change.commit().await?;
     Ok((!late).then_some(until))

@@ -39,11 +39,11 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     let story = storage::article::by_id(tx, alert.article_id, Visibility::Published).await?;
     if story.is_none() || app.now() >= alert.expires_at {
         tracing::warn!(alert = %alert.id, "an alert is called back: its story is not before readers, or no news any more");
-        storage::alert::call_back(tx, alert_id, app.now()).await?;
+        storage::alert_round::call_back(tx, alert_id, app.now()).await?;
         change.commit().await?;
         return Ok(());
     }
-    storage::alert::start(tx, alert_id, app.now()).await?;
+    storage::alert_round::start(tx, alert_id, app.now()).await?;
     // Whoever subscribes after this moment has read the story already, or reads it by visiting.
     let mut shards = Vec::new();
     for service_id in storage::push_service::ids(tx).await? {
@@ -53,7 +53,7 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     }
     let priority = i16::from(!alert.urgency.is_highest());
     storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
-    storage::alert::finish_if_done(tx, alert_id, app.now()).await?;
+    storage::alert_round::finish_if_done(tx, alert_id, app.now()).await?;
     if shards.len() <= FEW {
         note_audience(tx, &alert).await?;
     }

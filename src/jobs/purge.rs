@@ -21,7 +21,7 @@ pub(super) async fn run(app: &App) -> Result<(), Unfinished> {
     let events = storage::event::purge(tx, app.now() - EVENTS_KEPT).await?;
     let sessions = storage::session::purge(tx, app.now()).await?;
     let dead_letters = storage::alert_retry::purge(tx, app.now() - DEAD_LETTERS_KEPT).await?;
-    storage::alert::finish_abandoned(tx, app.now()).await?;
+    storage::alert_round::finish_abandoned(tx, app.now()).await?;
     change.commit().await?;
     tracing::debug!(events, sessions, dead_letters, "purged");
     Ok(())

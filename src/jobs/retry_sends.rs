@@ -95,7 +95,7 @@ async fn write_down(
 ) -> Result<(), sea_orm::DbErr> {
     let change = app.begin().await?;
     let tx = change.transaction();
-    let Some((state, round)) = storage::alert::lock_round(tx, alert.id).await? else {
+    let Some((state, round)) = storage::alert_round::lock_round(tx, alert.id).await? else {
         return Ok(());
     };
     let mut ids: Vec<i64> = batch.retries.iter().map(|retry| retry.push_subscription_id).collect();
@@ -110,7 +110,7 @@ async fn write_down(
         let again: Vec<_> = told.map(|one| (Retry::untried(&one.recipient), app.now())).collect();
         if !again.is_empty() {
             storage::alert_retry::insert_all(tx, alert.id, again).await?;
-            storage::alert::go_on(tx, alert.id).await?;
+            storage::alert_round::go_on(tx, alert.id).await?;
         }
     }
     if !late {
@@ -119,6 +119,6 @@ async fn write_down(
         ledger.unreadable.retain(|retry| mine.contains(&retry.push_subscription_id));
     }
     settle(app, &change, (alert, late), ledger).await?;
-    storage::alert::finish_if_done(tx, alert.id, app.now()).await?;
+    storage::alert_round::finish_if_done(tx, alert.id, app.now()).await?;
     change.commit().await
 }

@@ -1,73 +1,22 @@
-//! Gates: how many messages one push service is sent at once, how many a second, and when it is left
-//! alone. Each origin has its own, so that one that is slow or angry holds up nobody else's.
+//! Gates: who waits for a turn with a push service, and who passes. Each origin has its own, so that one
+//! that is slow or angry holds up nobody else's.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta};
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::Notify;
 
 use super::outcome::Outcome;
+use super::pace::{Alarm, Pace, Resting, Turn};
 use crate::domain::clock::Timestamp;
-
-/// Messages under way at once with a service that has answered nothing yet. It is the number of
-/// connections that may be opened before the first one has shown that it takes many messages.
-const FIRST_LIMIT: f64 = 4.0;
-/// Answers in a row that say "too many" before a service is left alone.
-const PATIENCE: u32 = 5;
-/// How long a service is left alone the first time; each probe that fails doubles it.
-const FIRST_REST: TimeDelta = TimeDelta::seconds(5);
-/// Refusals in a row, of a service that takes others' messages, before they mean the newsroom: more than
-/// anybody makes up who subscribes with keys of somebody else's.
-const REFUSALS: u32 = 100;
-/// Nobody is left alone for longer without another look, whatever was asked for.
-const LONGEST_REST: TimeDelta = TimeDelta::minutes(10);
-/// How long a service that refuses our credentials is left alone. The fault is ours.
-const REFUSED_REST: TimeDelta = TimeDelta::seconds(60);
 
 /// The way to one push service.
 #[derive(Debug)]
 pub(super) struct Gate {
-    most: f64,
     rate: DefaultDirectRateLimiter,
-    state: Mutex<State>,
+    pace: Mutex<Pace>,
     left: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Messages that may be under way at once: grows with success, halves when it is too many.
-    limit: f64,
-    /// Whether it still doubles, as it does until something goes wrong for the first time.
-    doubling: bool,
-    under_way: u32,
-    /// Whether the limit has held a message up since nothing was under way.
-    wanted: bool,
-    /// Answers in a row that said "too many".
-    complaints: u32,
-    /// Whether it has taken a message since it refused our credentials for the last time.
-    accepts: bool,
-    /// Refusals since it took a message.
-    refusals: u32,
-    circuit: Circuit,
-}
-
-/// Whether messages pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Circuit {
-    Closed,
-    /// Nothing passes until then; after that one message, the probe.
-    Open {
-        until: Timestamp,
-        rest: TimeDelta,
-        status: u16,
-    },
-    /// The probe is on its way.
-    Probing {
-        rest: TimeDelta,
-    },
 }
 
 /// A message that passed. It counts as under way for as long as this lives.
@@ -78,30 +27,12 @@ pub(super) struct Pass<'a> {
     pub(super) place: u32,
 }
 
-/// The service is left alone, until about then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Resting {
-    /// When it is worth trying again.
-    pub until: Timestamp,
-}
-
 impl Gate {
     /// A gate for at most so many messages at once and a second.
     pub(super) fn new(most_at_once: u32, most_per_second: NonZeroU32) -> Self {
-        let most = f64::from(most_at_once.max(1));
         Self {
-            most,
             rate: DefaultDirectRateLimiter::direct(Quota::per_second(most_per_second)),
-            state: Mutex::new(State {
-                limit: FIRST_LIMIT.min(most),
-                doubling: true,
-                under_way: 0,
-                wanted: false,
-                complaints: 0,
-                accepts: false,
-                refusals: 0,
-                circuit: Circuit::Closed,
-            }),
+            pace: Mutex::new(Pace::new(most_at_once)),
             left: Notify::new(),
         }
     }
@@ -121,179 +52,39 @@ impl Gate {
     }
 
     fn try_pass(&self, now: Timestamp) -> Result<Option<Pass<'_>>, Resting> {
-        let mut state = self.state();
-        match state.circuit {
-            Circuit::Closed if f64::from(state.under_way) >= state.limit => {
-                state.wanted = true;
-                return Ok(None);
-            }
-            Circuit::Closed => {}
-            Circuit::Open { until, .. } if now < until => return Err(Resting { until }),
-            Circuit::Open { rest, .. } => state.circuit = Circuit::Probing { rest },
-            // Soon it is known.
-            Circuit::Probing { .. } => return Ok(None),
-        }
-        let place = state.under_way;
-        state.under_way += 1;
-        Ok(Some(Pass { gate: self, place }))
+        let place = self.pace().begin(now)?;
+        Ok(place.map(|place| Pass { gate: self, place }))
     }
 
     /// Learns from what became of a message. Says so when the service is left alone from now on.
     pub(super) fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
-        let mut state = self.state();
-        let (turns, before) = (state.limit as u32, state.circuit);
-        let alarm = match outcome {
-            Outcome::Refused(status) => state.refuse(status, now),
-            Outcome::Wait { status, after } => state.complain(after, status, now),
-            // It found fault with the message, which says nothing of the next one.
-            Outcome::Failed(Some(400..=499)) => {
-                state.close();
-                None
-            }
-            Outcome::Failed(status) => state.complain(None, status.unwrap_or_default(), now),
-            Outcome::Accepted | Outcome::Gone | Outcome::TooLarge => {
-                state.complaints = 0;
-                if outcome == Outcome::Accepted {
-                    (state.accepts, state.refusals) = (true, 0);
-                }
-                state.close();
-                state.speed_up(self.most);
-                None
-            }
-        };
-        let (more, changed) = (state.limit as u32 > turns, state.circuit != before);
-        drop(state);
-        if changed {
-            // Whoever waits for a turn learns that there is none for long, or that there is one again.
-            self.left.notify_waiters();
-        } else if more {
-            self.left.notify_one();
+        let (alarm, turn) = self.pace().learn(outcome, now);
+        match turn {
+            Turn::Same => {}
+            Turn::More => self.left.notify_one(),
+            Turn::Other => self.left.notify_waiters(),
         }
         alarm
     }
 
     /// Until when the service is left alone; `None` while messages pass.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Resting> {
-        match self.state().circuit {
-            Circuit::Open { until, .. } if now < until => Some(Resting { until }),
-            _ => None,
-        }
+        self.pace().resting(now)
     }
 
     /// Whether the service is left alone: nothing passes, or a probe alone.
     pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        match self.state().circuit {
-            Circuit::Closed => false,
-            Circuit::Open { until, .. } => now < until,
-            Circuit::Probing { .. } => true,
-        }
+        self.pace().is_open(now)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A service is left alone from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alarm {
-    /// The status that it answered last; 0 when it answered nothing.
-    status: u16,
-    /// For how long.
-    rest: TimeDelta,
-}
-
-impl Alarm {
-    /// Tells the operator, once for each time that a service is left alone.
-    pub(super) fn raise(self, origin: &str) {
-        let (status, seconds) = (self.status, self.rest.num_seconds());
-        if matches!(status, 401 | 403) {
-            tracing::error!(
-                service = origin,
-                status,
-                seconds,
-                "a push service refuses our credentials and is left alone; check the clock, push.subject and the VAPID keys"
-            );
-        } else {
-            tracing::warn!(
-                service = origin,
-                status,
-                seconds,
-                "a push service takes no more messages and is left alone for a while"
-            );
-        }
-    }
-}
-
-impl State {
-    /// One more answer that says "too many", or none at all: fewer at once from now on, and after
-    /// some in a row nothing for a while. A probe needs to say so only once.
-    fn complain(&mut self, asked: Option<Duration>, status: u16, now: Timestamp) -> Option<Alarm> {
-        self.doubling = false;
-        self.limit = (self.limit / 2.0).max(1.0);
-        self.complaints += 1;
-        let rest = match self.circuit {
-            Circuit::Probing { rest } => rest * 2,
-            _ if self.complaints >= PATIENCE => FIRST_REST,
-            _ => return None,
-        };
-        let asked = asked.and_then(|asked| TimeDelta::from_std(asked).ok());
-        self.open(asked.map_or(rest, |asked| asked.max(rest)).min(LONGEST_REST), status, now)
-    }
-
-    /// A refusal of our credentials. One that takes others' messages refuses this one for its own sake:
-    /// whoever subscribed with keys of somebody else's must not stop the alerts of everybody.
-    fn refuse(&mut self, status: u16, now: Timestamp) -> Option<Alarm> {
-        self.refusals += 1;
-        if self.accepts && self.refusals < REFUSALS {
-            self.close();
-            return None;
-        }
-        (self.accepts, self.refusals) = (false, 0);
-        self.open(REFUSED_REST, status, now)
-    }
-
-    /// Lets messages pass again if this was the probe. An answer to what was sent before the service
-    /// was left alone says nothing of now.
-    fn close(&mut self) {
-        if let Circuit::Probing { .. } = self.circuit {
-            self.circuit = Circuit::Closed;
-        }
-    }
-
-    fn open(&mut self, rest: TimeDelta, status: u16, now: Timestamp) -> Option<Alarm> {
-        let known = matches!(self.circuit, Circuit::Open { until, .. } if now < until);
-        if known {
-            return None;
-        }
-        self.complaints = 0;
-        self.circuit = Circuit::Open { until: now + rest, rest, status };
-        Some(Alarm { status, rest })
-    }
-
-    /// One more for each message at first, so that the limit doubles with every round trip; later
-    /// one more for each round trip. Only while the limit is what holds messages up.
-    fn speed_up(&mut self, most: f64) {
-        if !self.wanted {
-            return;
-        }
-        let step = if self.doubling { 1.0 } else { 1.0 / self.limit };
-        self.limit = (self.limit + step).min(most);
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
-        state.under_way -= 1;
-        state.wanted &= state.under_way > 0;
-        // A probe that was given up half-way has told nothing: another may go.
-        if let Circuit::Probing { rest } = state.circuit
-            && state.under_way == 0
-        {
-            state.circuit = Circuit::Open { until: DateTime::UNIX_EPOCH, rest, status: 0 };
-        }
-        drop(state);
+        self.gate.pace().end();
         self.gate.left.notify_one();
     }
 }
@@ -301,6 +92,9 @@ impl Drop for Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push::pace::{FIRST_REST, LONGEST_REST, PATIENCE, REFUSALS};
+    use chrono::TimeDelta;
+    use std::time::Duration;
 
     const BEGAN: &str = "2024-11-23T04:39:00Z";
 
@@ -368,7 +162,7 @@ mod tests {
             assert_eq!(gate.learn(throttled(None), at(0)), None);
         }
         let alarm = gate.learn(throttled(None), at(0)).unwrap();
-        assert_eq!(alarm, Alarm { status: 429, rest: FIRST_REST });
+        assert_eq!((alarm.status, alarm.rest), (429, FIRST_REST));
         assert_eq!(gate.try_pass(at(4)).unwrap_err(), Resting { until: at(5) });
 
         let probe = gate.try_pass(at(5)).unwrap().unwrap();

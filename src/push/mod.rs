@@ -2,12 +2,13 @@
 
 mod gate;
 pub mod outcome;
+mod pace;
 pub mod seal;
 mod sender;
 mod transport;
 pub mod vapid;
 
-pub use gate::Resting;
 pub use outcome::Outcome;
+pub use pace::Resting;
 pub use seal::Prepared;
 pub use sender::{Letter, Message, Sender, Sent};

@@ -18,8 +18,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::gate::{Gate, Resting};
+use super::gate::Gate;
 use super::outcome::Outcome;
+use super::pace::Resting;
 use super::seal::Prepared;
 use super::transport::Transport;
 use super::vapid::Signer;

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod alert_retry;
+pub mod alert_round;
 pub mod alert_shard;
 pub mod article;
 pub mod article_write;

@@ -29,6 +29,19 @@ async fn working(newsroom: &Newsroom) -> JoinHandle<()> {
     tokio::spawn(async move { worker.run_until_idle().await.unwrap() })
 }
 
+/// Returns once the alert's progress is as wanted.
+async fn until(newsroom: &Newsroom, id: &str, wanted: &str) {
+    let mut last = String::new();
+    for _ in 0..1_200 {
+        last = progress(newsroom, id).await;
+        if last.starts_with(wanted) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{last} instead of {wanted}");
+}
+
 fn titles(push: &PushService, reader: &Browser) -> Vec<String> {
     let title = |payload: &Value| payload["notification"]["title"].as_str().unwrap().to_owned();
     push.received(reader).iter().map(|message| title(&message.payload)).collect()
@@ -191,16 +204,12 @@ async fn breaking_news_need_not_wait_for_the_end_of_other_news() {
     story.breaking = true;
     let draft = create_article(&newsroom.test.app, &Viewer::System, story).await.unwrap();
     let breaking = publish_with_alert(&newsroom, draft.id, json!({})).await;
-    while !progress(&newsroom, &breaking).await.starts_with("SENDING") {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(&newsroom, &breaking, "SENDING").await;
     for _ in &readers {
         push.release();
     }
     for id in [&breaking, &routine] {
-        while progress(&newsroom, id).await != "DONE 1503/0/0" {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        until(&newsroom, id, "DONE 1503/0/0").await;
     }
     worker.abort();
     for shard in &readers {

@@ -93,7 +93,7 @@ async fn the_queue_is_measured_by_what_is_due_and_held_by_nobody() {
     // Planned, and nobody has begun.
     let change = test.app.begin().await.unwrap();
     let tx = change.transaction();
-    storage::alert::start(tx, alert.id, test.app.now()).await.unwrap();
+    storage::alert_round::start(tx, alert.id, test.app.now()).await.unwrap();
     let ranges = [(0, (0, 10)), (0, (10, 20))];
     storage::alert_shard::insert_all(tx, (alert.id, 1, 1), &ranges).await.unwrap();
     change.commit().await.unwrap();
