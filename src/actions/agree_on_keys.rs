@@ -131,7 +131,11 @@ async fn seal_all(app: &App) -> Result<(), sea_orm::DbErr> {
         storage::setting::set(tx, WIPE, DUE).await?;
         change.commit().await?;
     }
-    storage::unsealed::wipe(app.db.connection()).await?;
+    if let Err(error) = storage::unsealed::wipe(app.db.connection()).await {
+        // Somebody reads it, for a backup perhaps. Nobody needs to wait for that.
+        tracing::warn!(%error, "what was in plain is not wiped from the database's files yet; the next start tries again");
+        return Ok(());
+    }
     storage::setting::set(app.db.connection(), WIPE, "done").await
 }
 

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::audience::{Manners, Reader, Topics};
+use crate::domain::audience::{Delivery, Manners, Reader, Topics};
 use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
 use crate::domain::push_subscription::MAX_TOPICS;
 use crate::domain::quiet_hours::{QuietHours, STEP_MINUTES, parse_time};
@@ -53,26 +53,50 @@ pub(super) async fn choose_anew(
     (topics, manners): (&Topics, &Manners),
 ) -> Result<(), DbErr> {
     if manners.is_quiet_otherwise(&old.manners) {
-        wake(app, connection, old).await?;
+        wake(app, connection, old, topics).await?;
     }
     storage::push_subscription::choose(connection, old, topics, manners, app.now()).await
 }
 
 /// Takes a reader whose quiet hours change out of the waves that come when the former ones end: what
-/// they hold back is tried by itself, now or when the new ones end.
-async fn wake(app: &App, connection: &impl ConnectionTrait, old: &Stored) -> Result<(), DbErr> {
-    let waves = storage::alert_shard::waves_for(connection, (old.service_id, old.id)).await?;
-    for (alert_id, due_at) in waves {
+/// they hold back, and the reader still wants, is tried by itself, now or when the new ones end.
+async fn wake(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    old: &Stored,
+    topics: &Topics,
+) -> Result<(), DbErr> {
+    let ahead = storage::alert_shard::ahead_of(connection, (old.service_id, old.id)).await?;
+    for (alert_id, ends) in ahead {
         let Some(alert) = storage::alert::by_id(connection, alert_id).await? else { continue };
-        let subject = alert.subject(storage::category::path(connection, alert.category_id).await?);
-        let reader =
-            Reader { manners: old.manners, quiet_since: None, topics: None, since: old.created_at };
-        let began = alert.round_started_at.unwrap_or(subject.at);
-        let waits = reader.release(&subject, began) == Some(due_at);
-        if waits && old.topics.cover(&subject) {
-            let retry = Retry::unsent(old.id, old.service_id);
-            storage::alert_retry::insert_all(connection, alert_id, vec![(retry, app.now())])
-                .await?;
+        let began = alert.round_started_at.unwrap_or(alert.created_at);
+        // The first pass looks at the new hours by itself; and an earlier change woke the reader.
+        let is_awake = old.quiet_since.is_some_and(|since| since > began);
+        if ends.contains(&None) || is_awake {
+            continue;
+        }
+        let path = storage::category::path(connection, alert.category_id).await?;
+        let subject = alert.subject(path);
+        if !(old.topics.cover(&subject) && topics.cover(&subject)) {
+            continue;
+        }
+        let caps = storage::edition::alert_caps(connection, &[old.topics.edition_id]).await?;
+        let cap = caps.get(&old.topics.edition_id).copied();
+        let earlier = match cap.or(old.manners.max_per_day) {
+            Some(_) => storage::audience::earlier_than(connection, subject.at).await?,
+            None => Vec::new(),
+        };
+        let reader = Reader {
+            manners: old.manners,
+            quiet_since: old.quiet_since,
+            topics: Some(old.topics.clone()),
+            since: old.created_at,
+        };
+        if let Delivery::At(end) = reader.delivery(&subject, began, &earlier, cap)
+            && ends.contains(&Some(end))
+        {
+            let retry = vec![(Retry::unsent(old.id, old.service_id), app.now())];
+            storage::alert_retry::insert_all(connection, alert_id, retry).await?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 //! second message replace the first on the reader's screen. Stopped for longer than its lease, a worker
 //! begins no message and writes nothing down when it goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Context;
 
@@ -18,6 +18,7 @@ use super::send::{Messages, letters, send_all};
 use super::settle::{Ledger, Tried, settle};
 use crate::domain::alert::{Alert, AlertState};
 use crate::domain::clock::Timestamp;
+use crate::domain::push_subscription::Recipient;
 use crate::push::{Letter, Resting, Sent};
 use crate::storage;
 use crate::storage::alert_retry::Retry;
@@ -58,10 +59,10 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
         let now = letters(work, std::mem::take(&mut page.now), &mut stock);
         let behind = Shard { cursor: page.end, ..shard };
         let (sent, ahead) = tokio::join!(
-            send_page(work, &messages, now, shard),
+            send_page(work, (&alert, &messages, &selection), now, shard),
             read_ahead(work, &selection, &behind),
         );
-        let Some(sent) = sent? else { return Ok(None) };
+        let sent = sent?;
         let resting = sent.resting;
         let written = (page.end, std::mem::take(&mut page.waves));
         let ledger = ledger(sent, page, app.now());
@@ -81,33 +82,51 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
 /// waited for as long as it takes a tenth of them each time: a row for each would cost more.
 async fn send_page(
     work: &Work,
-    messages: &Messages,
+    (alert, messages, selection): (&Alert, &Messages, &Selection),
     letters: Vec<Letter>,
     mut shard: Shard,
-) -> anyhow::Result<Option<Sent>> {
+) -> anyhow::Result<Sent> {
     let mut all = Sent::default();
     let mut left = letters;
     loop {
-        let Some(sent) = send_all(work, messages, left, Held::Shard(shard)).await? else {
-            return Ok(None);
-        };
+        let sent = send_all(work, messages, left, Held::Shard(shard)).await?;
         let (late, resting): (Vec<_>, Vec<_>) =
             sent.untried.into_iter().partition(|(_, resting)| resting.is_none());
-        let moves = sent.tried.len() * 10 >= late.len() && !work.shutdown.is_cancelled();
+        let moves = sent.tried.len() * 10 >= late.len();
         all.tried.extend(sent.tried);
         all.untried.extend(resting);
         all.resting = sent.resting;
-        if late.is_empty() || !moves {
+        if late.is_empty() || !moves || !may_go_on(work, alert, &mut shard).await? {
             all.untried.extend(late);
-            return Ok(Some(all));
+            return Ok(all);
         }
-        shard.leased_until = work.leases.term().1;
-        if !Held::Shard(shard).extend(&work.leases).await? {
-            return Ok(None);
-        }
-        let late = late.into_iter().map(|(to, _)| to).collect();
-        left = self::letters(work, late, &mut Stock::default());
+        // As they are now: somebody may have opted out, or gone to sleep.
+        let ids: Vec<i64> = late.iter().map(|(to, _)| to.id).collect();
+        let page =
+            storage::audience::by_ids(work.app.db.connection(), &work.app.vault, &ids).await?;
+        let awake = page.candidates.into_iter().filter(|(to, reader)| {
+            messages.reach(to.edition_id) && selection.held_until(reader, work.app.now()).is_none()
+        });
+        let awake: Vec<Recipient> = awake.map(|(to, _)| to).collect();
+        let still: HashSet<i64> = awake.iter().map(|to| to.id).collect();
+        all.untried.extend(late.into_iter().filter(|(to, _)| !still.contains(&to.id)));
+        left = self::letters(work, awake, &mut Stock::default());
     }
+}
+
+/// Whether a page may be gone on with: it is news, the shard is this worker's, and nobody needs its lane
+/// more. Keeps the shard for longer.
+async fn may_go_on(work: &Work, alert: &Alert, shard: &mut Shard) -> Result<bool, sea_orm::DbErr> {
+    let connection = work.app.db.connection();
+    let is_news = !work.shutdown.is_cancelled() && work.app.now() < alert.expires_at;
+    if !is_news || !storage::alert_round::is_sending(connection, alert.id, shard.round).await? {
+        return Ok(false);
+    }
+    if is_outranked(work, shard).await? {
+        return Ok(false);
+    }
+    shard.leased_until = work.leases.term().1;
+    Held::Shard(*shard).extend(&work.leases).await
 }
 
 /// Whether more urgent news waits for the same push service.

@@ -60,7 +60,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let messages = Messages::of(app, &alert, None).await?;
     let held = Held::Retries(batch.clone());
     let letters = letters(work, now, &mut Stock::default());
-    let Some(sent) = send_all(work, &messages, letters, held).await? else { return Ok(None) };
+    let sent = send_all(work, &messages, letters, held).await?;
     ledger.tried.extend(sent.tried.into_iter().map(|(recipient, outcome)| Tried {
         attempts: before.get(&recipient.id).map_or(1, |retry| retry.attempts + 1),
         recipient,
@@ -105,7 +105,9 @@ async fn write_down(
     let late = (state, round) != (AlertState::Sending, alert.round);
     if round > alert.round && matches!(state, AlertState::Sending | AlertState::Done) {
         // They were told the old words when others had the new ones already, and they perhaps too.
-        let told = ledger.tried.iter().filter(|one| one.outcome == Outcome::Accepted);
+        let perhaps =
+            |one: &&Tried| matches!(one.outcome, Outcome::Accepted | Outcome::Failed(None));
+        let told = ledger.tried.iter().filter(perhaps);
         let told = told.filter(|one| living.contains_key(&one.recipient.id));
         let again: Vec<_> = told.map(|one| (Retry::untried(&one.recipient), app.now())).collect();
         if !again.is_empty() {

@@ -1,6 +1,6 @@
 //! Selects whom of a page an alert reaches now, whom later, and whom not at all.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::DbErr;
 use tokio::sync::OnceCell;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::alert::Alert;
-use crate::domain::audience::{CAP_SPAN, Delivery, Reader, Subject};
+use crate::domain::audience::{Delivery, Reader, Subject};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 use crate::storage;
@@ -76,8 +76,8 @@ impl Selection {
             capped: !self.caps.is_empty(),
         };
         let range = (shard.cursor, shard.last_id);
-        let page =
-            storage::audience::page(app.db.connection(), &app.vault, part, range, limit).await?;
+        let connection = app.db.connection();
+        let page = storage::audience::page(connection, &app.vault, part, range, limit).await?;
         let mut selected = Selected { end: page.end, ..Selected::default() };
         if shard.due_at.is_none() {
             let of = |id| Retry::unsent(id, shard.service_id);
@@ -85,7 +85,9 @@ impl Selection {
         }
         let is_capped = page.candidates.iter().any(|(_, reader)| reader.topics.is_some());
         let earlier: &[Subject] = if is_capped {
-            self.earlier.get_or_try_init(|| earlier_than(app, self.subject.at)).await?
+            self.earlier
+                .get_or_try_init(|| storage::audience::earlier_than(connection, self.subject.at))
+                .await?
         } else {
             &[]
         };
@@ -139,16 +141,4 @@ impl Selection {
             storage::audience::count_of(connection, &self.subject, shard.service_id, range).await?;
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
-}
-
-/// What the alerts were about that can count against a cap at an instant.
-async fn earlier_than(app: &App, at: Timestamp) -> Result<Vec<Subject>, DbErr> {
-    let connection = app.db.connection();
-    // Of the day before, and of the day before that: those count against the caps of these.
-    let span = (at - CAP_SPAN - CAP_SPAN, at);
-    let alerts = storage::alert::started_between(connection, span).await?;
-    let categories: HashSet<Uuid> = alerts.iter().map(|alert| alert.category_id).collect();
-    let paths = storage::category::paths(connection, &Vec::from_iter(categories)).await?;
-    let path = |alert: &Alert| paths.get(&alert.category_id).cloned().unwrap_or_default();
-    Ok(alerts.iter().map(|alert| alert.subject(path(alert))).collect())
 }

@@ -50,6 +50,13 @@ impl Messages {
     }
 }
 
+impl Messages {
+    /// Whether there are words for the readers of an edition.
+    pub(super) fn reach(&self, edition_id: Uuid) -> bool {
+        self.0.contains_key(&edition_id)
+    }
+}
+
 /// A letter to each, sealed by a prepared key where there is one.
 pub(super) fn letters(work: &Work, to: Vec<Recipient>, stock: &mut Stock) -> Vec<Letter> {
     let letter = |to: Recipient| Letter {
@@ -60,15 +67,15 @@ pub(super) fn letters(work: &Work, to: Vec<Recipient>, stock: &mut Stock) -> Vec
     to.into_iter().map(letter).collect()
 }
 
-/// Sends to everybody; `None` when the work was lost to somebody else meanwhile, or called back.
-///
-/// On a shutdown no further message is begun, and those on their way are waited for.
+/// Sends to everybody. On a shutdown, or when the work is lost to somebody else or called back, no
+/// further message is begun, and those on their way are waited for: what they bring about is to be
+/// written down as far as it is still this worker's.
 pub(super) async fn send_all(
     work: &Work,
     messages: &Messages,
     letters: Vec<Letter>,
     held: Held,
-) -> anyhow::Result<Option<Sent>> {
+) -> anyhow::Result<Sent> {
     let mut by_edition: HashMap<Uuid, Vec<Letter>> = HashMap::new();
     let keys: BTreeSet<i32> = letters.iter().map(|letter| letter.to.vapid_key_id).collect();
     for letter in letters {
@@ -77,6 +84,7 @@ pub(super) async fn send_all(
     // Whoever was stopped until the lease had ended begins none when it goes on.
     let until = work.leases.local(held.until());
     let (_heartbeat, lost) = held.keep(work.leases.clone());
+    let stop = work.shutdown.child_token();
     let sending = async {
         let mut sent = Sent::default();
         for id in keys {
@@ -86,17 +94,19 @@ pub(super) async fn send_all(
             let message = messages.0.get(&edition);
             let message =
                 message.context("an alert reaches an edition that it has no words for")?;
-            let more = work.sender.send(letters, message, (until, &work.shutdown)).await?;
+            let more = work.sender.send(letters, message, (until, &stop)).await?;
             sent.tried.extend(more.tried);
             sent.untried.extend(more.untried);
             sent.resting = sent.resting.max(more.resting);
         }
         anyhow::Ok(sent)
     };
-    Ok(tokio::select! {
-        () = lost.cancelled() => None,
-        sent = sending => Some(sent?),
-    })
+    tokio::pin!(sending);
+    tokio::select! {
+        () = lost.cancelled() => stop.cancel(),
+        sent = &mut sending => return sent,
+    }
+    sending.await
 }
 
 /// Hands the sender the VAPID key pair that a reader subscribed with, unless it has it. Without it

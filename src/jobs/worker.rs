@@ -15,7 +15,7 @@ use super::traffic::{Lane, Traffic};
 use super::{Unfinished, Work, deliver, plan_alert, prepare_keys, purge, retry_sends};
 use crate::app::App;
 use crate::domain::job::Job;
-use crate::push::Sender;
+use crate::push::{Resting, Sender};
 use crate::storage;
 use crate::storage::alert_retry::Batch;
 use crate::storage::alert_shard::Shard;
@@ -29,6 +29,8 @@ const POLL: Duration = Duration::from_secs(1);
 const MAX_ATTEMPTS: i32 = 100;
 /// No job waits longer for its next try, before jitter makes it up to twice as long.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(5);
+/// How long a push service is left to other workers after something failed.
+const FAILED_REST: Duration = Duration::from_secs(5);
 /// How often old things are purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -173,15 +175,18 @@ impl Worker {
     }
 
     async fn perform(&self, task: Task) -> anyhow::Result<()> {
-        let (resting, lane) = match task {
+        let (done, lane) = match task {
             Task::Job(job) => return Ok(self.run_job(job).await?),
-            Task::Shard(shard, lane) => (deliver::run(&self.work, shard).await?, lane),
-            Task::Retries(batch, lane) => (retry_sends::run(&self.work, batch).await?, lane),
+            Task::Shard(shard, lane) => (deliver::run(&self.work, shard).await, lane),
+            Task::Retries(batch, lane) => (retry_sends::run(&self.work, batch).await, lane),
         };
-        if let Some(resting) = resting {
+        // What fails here is left to other workers: one that fails at everything at once would else
+        // hold all there is.
+        let failed = Resting { until: self.work.app.now() + FAILED_REST };
+        if let Some(resting) = done.as_ref().map_or(Some(failed), |resting| *resting) {
             lane.rest(resting);
         }
-        Ok(())
+        done.map(|_| ())
     }
 
     async fn claim_job(&self) -> Result<Option<Claimed>, sea_orm::DbErr> {

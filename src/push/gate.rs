@@ -8,7 +8,7 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::Notify;
 
 use super::outcome::Outcome;
-use super::pace::{Alarm, Pace, Resting, Turn};
+use super::pace::{Alarm, Begun, Pace, Resting, Turn};
 use crate::domain::clock::Timestamp;
 
 /// The way to one push service.
@@ -23,8 +23,7 @@ pub(super) struct Gate {
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
-    /// How many were under way when it passed.
-    pub(super) place: u32,
+    begun: Begun,
 }
 
 impl Gate {
@@ -52,24 +51,18 @@ impl Gate {
     }
 
     fn try_pass(&self, now: Timestamp) -> Result<Option<Pass<'_>>, Resting> {
-        let place = self.pace().begin(now)?;
-        Ok(place.map(|place| Pass { gate: self, place }))
-    }
-
-    /// Learns from what became of a message. Says so when the service is left alone from now on.
-    pub(super) fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
-        let (alarm, turn) = self.pace().learn(outcome, now);
-        match turn {
-            Turn::Same => {}
-            Turn::More => self.left.notify_one(),
-            Turn::Other => self.left.notify_waiters(),
-        }
-        alarm
+        let begun = self.pace().begin(now)?;
+        Ok(begun.map(|begun| Pass { gate: self, begun }))
     }
 
     /// Until when the service is left alone; `None` while messages pass.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Resting> {
         self.pace().resting(now)
+    }
+
+    /// Whether it has ever taken a message.
+    pub(super) fn is_proven(&self) -> bool {
+        self.pace().is_proven()
     }
 
     /// Whether the service is left alone: nothing passes, or a probe alone.
@@ -82,9 +75,27 @@ impl Gate {
     }
 }
 
+impl Pass<'_> {
+    /// How many were under way when it passed.
+    pub(super) fn place(&self) -> u32 {
+        self.begun.place
+    }
+
+    /// Learns from what became of the message. Says so when the service is left alone from now on.
+    pub(super) fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
+        let (alarm, turn) = self.gate.pace().learn(self.begun, outcome, now);
+        match turn {
+            Turn::Same => {}
+            Turn::More => self.gate.left.notify_one(),
+            Turn::Other => self.gate.left.notify_waiters(),
+        }
+        alarm
+    }
+}
+
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.gate.pace().end();
+        self.gate.pace().end(self.begun);
         self.gate.left.notify_one();
     }
 }
@@ -110,6 +121,14 @@ mod tests {
         Outcome::Wait { status: 429, after: after.map(Duration::from_secs) }
     }
 
+    impl Gate {
+        /// The answer to a message that passed while the way was open.
+        fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
+            let begun = Begun { place: 0, probe: false };
+            self.pace().learn(begun, outcome, now).0
+        }
+    }
+
     /// How many messages pass at once before one has to wait.
     fn width(gate: &Gate, now: Timestamp) -> usize {
         let mut passes = Vec::new();
@@ -126,7 +145,7 @@ mod tests {
             passes.push(pass);
         }
         for pass in passes {
-            gate.learn(outcome, at(0));
+            pass.learn(outcome, at(0));
             drop(pass);
         }
     }
@@ -167,12 +186,13 @@ mod tests {
 
         let probe = gate.try_pass(at(5)).unwrap().unwrap();
         assert!(gate.try_pass(at(5)).unwrap().is_none(), "one probe at a time; others wait for it");
-        let alarm = gate.learn(throttled(None), at(5)).unwrap();
+        assert_eq!(gate.learn(throttled(None), at(5)), None, "an answer to what was sent before");
+        let alarm = probe.learn(throttled(None), at(5)).unwrap();
         assert_eq!(alarm.rest, FIRST_REST * 2);
         drop(probe);
         assert!(gate.try_pass(at(14)).is_err());
         let probe = gate.try_pass(at(15)).unwrap().unwrap();
-        gate.learn(Outcome::Accepted, at(15));
+        probe.learn(Outcome::Accepted, at(15));
         drop(probe);
         assert_eq!(width(&gate, at(15)), 1, "and then it begins with one");
     }
@@ -212,7 +232,7 @@ mod tests {
         }
         let probe = gate.pass(at(5)).await.unwrap();
         let (followed, ()) = tokio::join!(gate.pass(at(5)), async {
-            gate.learn(Outcome::Accepted, at(5));
+            probe.learn(Outcome::Accepted, at(5));
             drop(probe);
         });
         drop(followed.unwrap());
@@ -255,9 +275,9 @@ mod tests {
         let first = gate.pass(at(0)).await.unwrap();
         let (second, ()) = tokio::join!(gate.pass(at(0)), async { drop(first) });
         drop(second.unwrap());
-        let _held = gate.pass(at(0)).await.unwrap();
+        let held = gate.pass(at(0)).await.unwrap();
         let (turned, ()) = tokio::join!(gate.pass(at(0)), async {
-            gate.learn(Outcome::Refused(401), at(0));
+            held.learn(Outcome::Refused(401), at(0));
         });
         assert_eq!(turned.unwrap_err(), Resting { until: at(60) });
     }

@@ -40,6 +40,8 @@ pub(super) struct Pace {
     accepts: bool,
     /// Refusals since it took a message.
     refusals: u32,
+    /// Whether it has ever taken a message: whoever subscribes may make up hosts that never will.
+    proven: bool,
     circuit: Circuit,
 }
 
@@ -66,6 +68,15 @@ pub struct Resting {
     pub until: Timestamp,
 }
 
+/// A message that may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// How many are under way before it.
+    pub(super) place: u32,
+    /// Whether it is the one that finds out whether a service that was left alone takes messages again.
+    pub(super) probe: bool,
+}
+
 /// What an answer changed for those who wait for a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -90,12 +101,13 @@ impl Pace {
             complaints: 0,
             accepts: false,
             refusals: 0,
+            proven: false,
             circuit: Circuit::Closed,
         }
     }
 
-    /// Lets a message pass, and answers how many are under way before it; `None` when it has to wait.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Result<Option<u32>, Resting> {
+    /// Lets a message pass; `None` when it has to wait.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Result<Option<Begun>, Resting> {
         match self.circuit {
             Circuit::Closed if f64::from(self.under_way) >= self.limit => {
                 self.wanted = true;
@@ -107,25 +119,35 @@ impl Pace {
             // Soon it is known.
             Circuit::Probing { .. } => return Ok(None),
         }
-        let place = self.under_way;
+        let (place, probe) = (self.under_way, self.circuit != Circuit::Closed);
         self.under_way += 1;
-        Ok(Some(place))
+        Ok(Some(Begun { place, probe }))
     }
 
     /// A message is under way no more.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, begun: Begun) {
         self.under_way -= 1;
         self.wanted &= self.under_way > 0;
         // A probe that was given up half-way has told nothing: another may go.
         if let Circuit::Probing { rest } = self.circuit
-            && self.under_way == 0
+            && begun.probe
         {
             self.circuit = Circuit::Open { until: DateTime::UNIX_EPOCH, rest, status: 0 };
         }
     }
 
     /// Learns from what became of a message. Says so when the service is left alone from now on.
-    pub(super) fn learn(&mut self, outcome: Outcome, now: Timestamp) -> (Option<Alarm>, Turn) {
+    pub(super) fn learn(
+        &mut self,
+        begun: Begun,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> (Option<Alarm>, Turn) {
+        self.proven |= outcome == Outcome::Accepted;
+        if self.circuit != Circuit::Closed && !begun.probe {
+            // What was sent before the service was left alone says nothing of now.
+            return (None, Turn::Same);
+        }
         let (turns, before) = (self.limit as u32, self.circuit);
         let alarm = match outcome {
             Outcome::Refused(status) => self.refuse(status, now),
@@ -160,6 +182,11 @@ impl Pace {
             Circuit::Open { until, .. } if now < until => Some(Resting { until }),
             _ => None,
         }
+    }
+
+    /// Whether it has ever taken a message.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
     }
 
     /// Whether the service is left alone: nothing passes, or a probe alone.
@@ -198,19 +225,12 @@ impl Pace {
         self.open(REFUSED_REST, status, now)
     }
 
-    /// Lets messages pass again if this was the probe. An answer to what was sent before the service
-    /// was left alone says nothing of now.
+    /// Lets messages pass again.
     fn close(&mut self) {
-        if let Circuit::Probing { .. } = self.circuit {
-            self.circuit = Circuit::Closed;
-        }
+        self.circuit = Circuit::Closed;
     }
 
     fn open(&mut self, rest: TimeDelta, status: u16, now: Timestamp) -> Option<Alarm> {
-        let known = matches!(self.circuit, Circuit::Open { until, .. } if now < until);
-        if known {
-            return None;
-        }
         self.complaints = 0;
         self.circuit = Circuit::Open { until: now + rest, rest, status };
         Some(Alarm { status, rest })

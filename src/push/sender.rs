@@ -203,12 +203,14 @@ impl Sender {
         Ok(sent)
     }
 
-    /// Until when a service is left alone: for as long as each of its origins is. Whoever subscribes may
-    /// make some up that nobody answers at.
+    /// Until when a service is left alone: for as long as each of its origins is that have ever taken a
+    /// message. Whoever subscribes may make some up at which nobody answers.
     fn resting(&self, service_id: i32) -> Option<Resting> {
         let (now, gates) = (self.clock.now(), self.gates());
-        let ways = gates.values().filter(|way| way.service_id == service_id);
-        ways.map(|way| way.gate.resting(now)).min().flatten()
+        let ways = || gates.values().filter(|way| way.service_id == service_id);
+        let some_are_proven = ways().any(|way| way.gate.is_proven());
+        let count = ways().filter(|way| way.gate.is_proven() || !some_are_proven);
+        count.map(|way| way.gate.resting(now)).min().flatten()
     }
 
     /// Seals and signs letters, as many at once as there are cores.
@@ -258,7 +260,7 @@ impl Sender {
         let outcome = loop {
             let mut head = page.head.clone();
             head.insert(AUTHORIZATION, authorization.clone());
-            let outcome = self.attempt(&to, head, body, pass.place).await;
+            let outcome = self.attempt(&to, head, body, pass.place()).await;
             if outcome != Outcome::TooLarge || !may_shorten {
                 break outcome;
             }
@@ -267,7 +269,7 @@ impl Sender {
             let Some(shorter) = self.shorten(letter, page.message).await else { break outcome };
             (body, may_shorten) = (shorter, false);
         };
-        if let Some(alarm) = gate.learn(outcome, self.clock.now()) {
+        if let Some(alarm) = pass.learn(outcome, self.clock.now()) {
             alarm.raise(to.endpoint.origin());
         }
         (to, Fate::Tried(outcome))

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select, Set,
@@ -171,6 +171,12 @@ fn held(batch: &Batch) -> Select<Entity> {
         .order_by_asc(COLUMN.push_subscription_id)
 }
 
+/// Whether anybody has to be tried again for an alert.
+pub async fn any(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<bool, DbErr> {
+    let find = Entity::find().filter(COLUMN.alert_id.eq(alert_id));
+    Ok(find.one(connection).await?.is_some())
+}
+
 /// How many have to be tried again for an alert.
 pub async fn count(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<u64, DbErr> {
     Entity::find().filter(COLUMN.alert_id.eq(alert_id)).count(connection).await
@@ -178,6 +184,14 @@ pub async fn count(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<
 
 /// Forgets all that had to be tried again for an alert.
 pub async fn delete_all(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<(), DbErr> {
+    // In order of the subscriptions, as these take them along when they are deleted.
+    let lock = Entity::find()
+        .select_only()
+        .column(Column::PushSubscriptionId)
+        .filter(COLUMN.alert_id.eq(alert_id))
+        .order_by_asc(COLUMN.push_subscription_id)
+        .lock_exclusive();
+    let _locked: Vec<i64> = lock.into_tuple().all(connection).await?;
     Entity::delete_many().filter(COLUMN.alert_id.eq(alert_id)).exec(connection).await?;
     Ok(())
 }
@@ -210,14 +224,26 @@ pub async fn bury(
 /// Forgets who was given up for an alert. Returns how many they are.
 pub async fn exhume(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<i64, DbErr> {
     let of = dead_letter::COLUMN.alert_id.eq(alert_id);
-    let gone = dead_letter::Entity::delete_many().filter(of).exec(connection).await?;
-    Ok(i64::try_from(gone.rows_affected).unwrap_or(i64::MAX))
+    let gone = delete_dead(connection, of).await?;
+    Ok(i64::try_from(gone).unwrap_or(i64::MAX))
 }
 
 /// Forgets who was given up before an instant.
 pub async fn purge(connection: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    let old = dead_letter::Entity::delete_many().filter(dead_letter::COLUMN.died_at.lt(before));
-    Ok(old.exec(connection).await?.rows_affected)
+    delete_dead(connection, dead_letter::COLUMN.died_at.lt(before)).await
+}
+
+/// Deletes dead letters, in order of the subscriptions, as these take them along when they are deleted.
+async fn delete_dead(connection: &impl ConnectionTrait, which: Expr) -> Result<u64, DbErr> {
+    let lock = dead_letter::Entity::find()
+        .select_only()
+        .column(dead_letter::Column::PushSubscriptionId)
+        .filter(which.clone())
+        .order_by_asc(dead_letter::COLUMN.push_subscription_id)
+        .lock_exclusive();
+    let _locked: Vec<i64> = lock.into_tuple().all(connection).await?;
+    let delete = dead_letter::Entity::delete_many().filter(which);
+    Ok(delete.exec(connection).await?.rows_affected)
 }
 
 /// Brings those who were given up back, to be tried again at once. Returns how many they are.

@@ -28,6 +28,18 @@ pub async fn lock_round(
     row.map(|(word, round)| Ok((state(&word)?, round))).transpose()
 }
 
+/// Whether a round of an alert is on its way.
+pub async fn is_sending(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    round: i32,
+) -> Result<bool, DbErr> {
+    let find = alert::Entity::find_by_id(id)
+        .filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()))
+        .filter(alert::COLUMN.round.eq(round));
+    Ok(find.one(connection).await?.is_some())
+}
+
 /// Sets an alert on its way: its round begins now.
 pub async fn start(
     connection: &impl ConnectionTrait,
@@ -138,8 +150,7 @@ pub async fn finish_if_done(
     // Two workers that end the last two shards at once must not each see the other's as open: who
     // comes second waits here. A weaker lock than FOR UPDATE, which their new retries would block.
     alert::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(connection).await?;
-    if alert_shard::any_open(connection, id).await? || alert_retry::count(connection, id).await? > 0
-    {
+    if alert_shard::any_open(connection, id).await? || alert_retry::any(connection, id).await? {
         return Ok(());
     }
     alert::Entity::update_many()

@@ -1,5 +1,7 @@
 //! Shards: ranges of push subscriptions that one worker delivers.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -79,20 +81,25 @@ pub async fn insert_wave(
     Ok(())
 }
 
-/// The waves that are to come for a subscription of a push service, each with its alert and its time.
-pub async fn waves_for(
+/// The open shards that have yet to come to a subscription of a push service: of each alert the times of
+/// its waves, and `None` for its first pass.
+pub async fn ahead_of(
     connection: &impl ConnectionTrait,
     (service_id, push_subscription_id): (i32, i64),
-) -> Result<Vec<(Uuid, Timestamp)>, DbErr> {
+) -> Result<BTreeMap<Uuid, Vec<Option<Timestamp>>>, DbErr> {
     let find = Entity::find()
         .select_only()
         .columns([Column::AlertId, Column::DueAt])
         .filter(COLUMN.finished_at.is_null())
-        .filter(COLUMN.due_at.is_not_null())
         .filter(COLUMN.service_id.eq(service_id))
         .filter(COLUMN.cursor.lt(push_subscription_id))
         .filter(COLUMN.last_id.gte(push_subscription_id));
-    find.into_tuple().all(connection).await
+    let mut ahead: BTreeMap<Uuid, Vec<Option<Timestamp>>> = BTreeMap::new();
+    let found: Vec<(Uuid, Option<Timestamp>)> = find.into_tuple().all(connection).await?;
+    for (alert_id, due_at) in found {
+        ahead.entry(alert_id).or_default().push(due_at);
+    }
+    Ok(ahead)
 }
 
 /// Takes numbers for new shards of an alert, and the alert's row lock with them: two workers that
@@ -166,7 +173,7 @@ pub async fn claim(
     Ok(Some(claimed))
 }
 
-/// Shards of an earlier round of the same alert that somebody holds.
+/// Shards of an earlier round of the same alert, for the same push service, that somebody holds.
 fn earlier_in_hand(now: Timestamp) -> SelectStatement {
     let earlier = |column: Column| Expr::col(("earlier", column));
     let of_this = |column: Column| Expr::col((Entity, column));
@@ -175,6 +182,7 @@ fn earlier_in_hand(now: Timestamp) -> SelectStatement {
         .from_as(Entity, "earlier")
         .and_where(earlier(Column::AlertId).eq(of_this(Column::AlertId)))
         .and_where(earlier(Column::Round).lt(of_this(Column::Round)))
+        .and_where(earlier(Column::ServiceId).eq(of_this(Column::ServiceId)))
         .and_where(earlier(Column::LeasedUntil).gte(now))
         .to_owned()
 }
@@ -193,7 +201,8 @@ pub async fn is_outranked(
         .filter(COLUMN.finished_at.is_null())
         .filter(COLUMN.priority.lt(shard.priority))
         .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
-        .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)));
+        .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
+        .filter(Expr::exists(earlier_in_hand(now)).not());
     Ok(urgent.one(connection).await?.is_some())
 }
 

@@ -1,6 +1,6 @@
 //! Whom an alert concerns, read in the order of subscription ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
@@ -15,7 +15,8 @@ use super::entities::{alert, push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
 use super::{Vault, category};
 use crate::domain::alert::Alert;
-use crate::domain::audience::{Reader, Subject};
+use crate::domain::audience::{CAP_SPAN, Reader, Subject};
+use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
 /// Ranges of ids that a projection looks at.
@@ -155,6 +156,20 @@ pub async fn note_size(
     Ok(())
 }
 
+/// What the alerts were about that can count against a cap at an instant.
+pub async fn earlier_than(
+    connection: &impl ConnectionTrait,
+    at: Timestamp,
+) -> Result<Vec<Subject>, DbErr> {
+    // Of the day before, and of the day before that: those count against the caps of these.
+    let span = (at - CAP_SPAN - CAP_SPAN, at);
+    let alerts = super::alert::started_between(connection, span).await?;
+    let categories: HashSet<Uuid> = alerts.iter().map(|alert| alert.category_id).collect();
+    let paths = category::paths(connection, &Vec::from_iter(categories)).await?;
+    let path = |alert: &Alert| paths.get(&alert.category_id).cloned().unwrap_or_default();
+    Ok(alerts.iter().map(|alert| alert.subject(path(alert))).collect())
+}
+
 /// The smallest and the largest id that a push service has; `None` without subscriptions.
 pub async fn span_of(
     connection: &impl ConnectionTrait,
@@ -222,7 +237,7 @@ async fn candidates(
     let mut chosen = chosen(connection, &ids).await?;
     let mut page = Page::default();
     for row in rows {
-        let id = row.id;
+        let (id, key_id) = (row.id, row.key_id);
         let (categories, tags) = chosen.remove(&id).unwrap_or_default();
         let topics = is_capped(&row).then(|| topics(&row, categories, tags));
         let (quiet_since, since) = (row.quiet_since, row.created_at);
@@ -238,8 +253,8 @@ async fn candidates(
             Err(error) => {
                 // A line for each would drown the log when a key is lost.
                 if page.unreadable.is_empty() {
-                    // A process without the present master key leaves the page to one that has it.
-                    if vault.is_opened(connection).await? != Some(true) {
+                    // Another process has the master key that this one lacks: the page is left to it.
+                    if vault.is_behind(connection, key_id).await? {
                         return Err(error);
                     }
                     tracing::error!(id, %error, "a push subscription cannot be read, nor perhaps others");

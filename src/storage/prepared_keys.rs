@@ -151,16 +151,20 @@ pub async fn missing(
     let readers: Vec<(Uuid, i64, i64, i64)> = readers.into_tuple().all(connection).await?;
     let prepared = Entity::find()
         .select_only()
-        .columns([Column::EditionId, Column::Number, Column::Generations])
+        .columns([Column::EditionId, Column::Number, Column::Generations, Column::Count])
         .filter(COLUMN.service_id.eq(service_id))
         .filter(COLUMN.number.gte(first))
         .filter(COLUMN.number.lte(last));
-    let prepared: Vec<(Uuid, i64, i64)> = prepared.into_tuple().all(connection).await?;
-    let prepared: HashMap<(Uuid, i64), i64> =
-        prepared.into_iter().map(|(edition, number, n)| ((edition, number), n)).collect();
+    let prepared: Vec<(Uuid, i64, i64, i32)> = prepared.into_tuple().all(connection).await?;
+    let prepared: HashMap<(Uuid, i64), (i64, i64)> = prepared
+        .into_iter()
+        .map(|(edition, number, sum, count)| ((edition, number), (sum, count.into())))
+        .collect();
     let lacks = |(edition_id, number, readers, generations): &(Uuid, i64, i64, i64)| {
-        let made_for = prepared.get(&(*edition_id, *number));
-        made_for.is_none_or(|made_for| (generations - made_for) * 10 > *readers)
+        let Some((made_for, count)) = prepared.get(&(*edition_id, *number)) else { return true };
+        // Each reader who left has taken one from the sum.
+        let anew = generations - made_for + (count - readers).max(0);
+        anew * 10 > *readers
     };
     let block = |(edition_id, number, _, _)| Block { service_id, edition_id, number };
     Ok(readers.into_iter().filter(lacks).map(block).collect())

@@ -38,6 +38,8 @@ pub struct Stored {
     pub topics: Topics,
     /// When the reader may be alerted.
     pub manners: Manners,
+    /// Since when these hours are quiet, if they have been others.
+    pub quiet_since: Option<Timestamp>,
     /// When the reader opted in.
     pub created_at: Timestamp,
 }
@@ -348,6 +350,7 @@ async fn stored(
     Ok(Some(Stored {
         topics: topics(&row, categories, tags),
         manners: manners(&row)?,
+        quiet_since: row.quiet_since,
         id: row.id,
         service_id: row.service_id,
         endpoint_hash: row.endpoint_hash,

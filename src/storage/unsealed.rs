@@ -69,9 +69,7 @@ async fn empty_log(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
     let busy: Option<i32> = row.map(|row| row.try_get_by_index(0)).transpose()?;
     match busy {
         Some(0) => Ok(()),
-        _ => Err(DbErr::Custom(
-            "the database is being read; it is wiped at the next start".to_owned(),
-        )),
+        _ => Err(DbErr::Custom("the database is being read".to_owned())),
     }
 }
 

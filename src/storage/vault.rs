@@ -115,6 +115,17 @@ impl Vault {
         Ok(newest.map(|row| self.open_secret(&place(row.id), &row.sealed).is_some()))
     }
 
+    /// Whether this process lacks a data key because the newsroom's master key is another by now. What
+    /// was sealed before a master key was lost is lost for everybody.
+    pub async fn is_behind(
+        &self,
+        connection: &impl ConnectionTrait,
+        key_id: i32,
+    ) -> Result<bool, DbErr> {
+        let lacks = matches!(self.known(key_id), Some(None));
+        Ok(lacks && self.is_opened(connection).await? != Some(true))
+    }
+
     /// Seals every data key that it opens by the first of its master keys.
     pub async fn reseal_keys(&self, connection: &impl ConnectionTrait) -> Result<(), DbErr> {
         for row in Entity::find().lock_exclusive().all(connection).await? {

@@ -153,6 +153,8 @@ async fn whoever_is_told_the_old_words_by_a_retry_is_told_the_new_ones_after_it(
     correct(&newsroom, &id, "صواب").await;
     newsroom.test.run_jobs().await;
     assert_eq!(titles(&push, &readers[0]), ["صواب"]);
+    // Until the worker has heard that its retries were called back.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     push.release();
     retrying.await.unwrap();
     newsroom.test.run_jobs().await;
@@ -350,4 +352,47 @@ async fn quiet_hours_that_change_repeat_nothing_and_lose_nothing() {
     let expected: [Vec<usize>; 3] = [vec![1, 1, 0, 0, 0], vec![1, 1, 0, 1, 1], vec![1; 5]];
     assert_eq!(heard, expected);
     assert_eq!(progress(&newsroom, &id).await, "DONE 5/0/0");
+}
+
+#[tokio::test]
+async fn quiet_hours_that_come_and_go_wake_once_and_only_for_what_is_wanted() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let quiet = json!({ "from": "22:00", "until": "09:00", "timeZone": "Asia/Baghdad" });
+    let mut readers = Vec::new();
+    for (name, choices) in [
+        ("restless", json!({ "quietHours": quiet })),
+        ("modest", json!({ "quietHours": quiet, "maxPerDay": 1 })),
+        ("elsewhere", json!({ "quietHours": quiet })),
+    ] {
+        let browser = push.browser(name);
+        readers.push((newsroom.test.opt_in(&browser, choices).await, browser));
+    }
+    for headline in ["أول", "ثان"] {
+        alert(&newsroom, headline).await;
+        newsroom.test.run_jobs().await;
+        newsroom.test.advance(TimeDelta::minutes(1));
+    }
+    let change = async |number: usize, input: Value| {
+        let variables = json!({ "token": readers[number].0, "input": input });
+        newsroom.test.read(&operation("PushSubscriptionUpdate"), variables).await.data();
+        newsroom.test.advance(TimeDelta::seconds(1));
+        newsroom.test.run_jobs().await;
+    };
+    for hours in [json!(null), quiet.clone(), json!(null)] {
+        change(0, json!({ "quietHours": hours })).await;
+    }
+    change(1, json!({ "quietHours": null })).await;
+    let sport = newsroom.test.category(None, "رياضة", "Sport").await;
+    let sport = crate::support::fixtures::category_id(sport.id);
+    change(2, json!({ "quietHours": null, "categories": [sport] })).await;
+    newsroom.test.advance(TimeDelta::hours(2));
+    newsroom.test.run_jobs().await;
+    let heard = |number: usize| {
+        let mut heard = titles(&push, &readers[number].1);
+        heard.sort();
+        heard
+    };
+    assert_eq!(heard(0), ["أول", "ثان"]);
+    assert_eq!(heard(1), ["أول"]);
+    assert!(heard(2).is_empty());
 }
