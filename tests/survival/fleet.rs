@@ -15,6 +15,8 @@ use crate::soak::{Toll, long_or, rounds};
 const SHARDS: usize = 40;
 /// Readers of each.
 const READERS: usize = 30;
+/// Shards of one push service that a worker has in hand at most.
+const LANES: usize = 3;
 
 #[test]
 fn nobody_is_told_twice_by_two_workers() {
@@ -57,6 +59,7 @@ async fn two_at_once() -> Toll {
 async fn two_of_four_are_killed() -> Toll {
     let mut newsroom = Newsroom::found(0).await;
     newsroom.readers = newsroom.push.browsers(SHARDS * READERS);
+    newsroom.in_hand = LANES * READERS;
     for (shard, readers) in newsroom.readers.chunks(READERS).enumerate() {
         let skip = format!(
             "SELECT setval(pg_get_serial_sequence('push_subscriptions', 'id'), {})",
