@@ -26,8 +26,8 @@ pub(super) enum KeysCommand {
     /// Seals everything by a new data key, while the newsroom runs, and deletes prepared keys. Run it
     /// now and then, and after restoring a backup of the database.
     RotateData,
-    /// Makes a new master key in this data folder. Every other machine needs the file before its next
-    /// start. Run `rotate-data` after it when somebody may have read the old one.
+    /// Makes a new master key in this data folder. Copy it to every other machine, and restart every
+    /// server and worker. Run `rotate-data` after that when somebody may have read the old one.
     RotateMaster,
     /// Makes a new VAPID key pair for those who subscribe from now on. The old one goes on serving
     /// its readers, whose browsers change over at their next visit.
@@ -109,8 +109,8 @@ async fn rotate_data(app: &App) -> anyhow::Result<()> {
 async fn rotate_master(app: &App) -> anyhow::Result<()> {
     rotate_master_key(app).await?;
     say(&format!(
-        "{} holds another key from now on: copy it to every machine of the newsroom, and restart them.\n\
-         When somebody may have read the one before, run khabar keys rotate-data then.\n",
+        "{} holds another key from now on: copy it to every machine of the newsroom, and restart every server and worker.\n\
+         When somebody may have read the one before, run khabar keys rotate-data once all are restarted, and not before.\n",
         app.config.data_dir.join(keys::FILE).display()
     ))
 }
