@@ -3,14 +3,14 @@
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sea_orm::sqlx::{ConnectOptions, Connection};
+use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
@@ -24,6 +24,9 @@ use crate::domain::job::Job;
 
 /// Serialises the writers of events on PostgreSQL, so that ids ascend in commit order.
 pub const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
+
+/// How long SQLite waits for whoever holds its file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long PostgreSQL may take to let the first connection in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -219,14 +222,30 @@ async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<Database
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(max_connections)
-        .connect_with(options)
-        .await
-        .context("check that the folder is there and that this user may write to it")?;
-    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+    let began = Instant::now();
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(max_connections);
+        match pool.connect_with(options.clone()).await {
+            Ok(pool) => return Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)),
+            // Of processes that make the file at once each turns its log on, and SQLite itself does not
+            // wait for that.
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => {
+                return Err(error)
+                    .context("check that the folder is there and that this user may write to it");
+            }
+        }
+    }
+}
+
+/// Whether SQLite says that somebody else holds the file (SQLITE_BUSY and its extended codes).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 #[cfg(test)]
@@ -249,5 +268,18 @@ mod tests {
         let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA journal_mode");
         let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
         assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn those_who_make_the_file_at_once_all_open_it() {
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("x.sqlite").display());
+            let open = |url: String| async move { Database::open(&url, 1).await.map(drop) };
+            let opening = (0..8).map(|_| tokio::spawn(open(url.clone())));
+            for opened in futures_util::future::join_all(opening).await {
+                opened.unwrap().unwrap();
+            }
+        }
     }
 }
