@@ -55,30 +55,26 @@ pub(super) trait AlertCodes: From<FieldCode> {
 }
 
 impl Input {
-    /// The alert as the input says it, over an earlier one. Finds every fault; fields lie below
-    /// `at`, such as `alert`.
+    /// The alert as the input says it, over an earlier one. Finds every fault.
     pub(super) async fn over<C: AlertCodes>(
         &self,
         app: &App,
         connection: &impl ConnectionTrait,
         mut alert: Alert,
-        at: &str,
     ) -> Result<Alert, Failure<C>> {
-        let field =
-            |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
         let mut faults = Faults::default();
         if let Some(title) = &self.title {
-            let title = faults.text(&field("title"), text::line(title, MAX_TITLE));
+            let title = faults.text("title", text::line(title, MAX_TITLE));
             alert.words.title = title.unwrap_or_default();
         }
         if let Some(body) = &self.body {
-            let body = faults.text(&field("body"), text::optional_line(Some(body), MAX_BODY));
+            let body = faults.text("body", text::optional_line(Some(body), MAX_BODY));
             alert.words.body = body.flatten().unwrap_or_default();
         }
         if let Some(translations) = &self.translations {
             alert.translations.clear();
             for (number, translation) in translations.iter().enumerate() {
-                let at = field(&format!("translations.{number}"));
+                let at = format!("translations.{number}");
                 let told = parse_translation(connection, translation, &at, &mut faults).await?;
                 let known = |(edition, _): &(Uuid, Words)| told.iter().any(|(id, _)| id == edition);
                 if alert.translations.iter().any(known)
@@ -91,17 +87,17 @@ impl Input {
             }
         }
         if let Some(image) = &self.image {
-            let image = image.as_deref().map(|image| address(&field("image"), image));
+            let image = image.as_deref().map(|image| address("image", image));
             alert.image = image.and_then(|image| faults.take(image));
         }
         if let Some(actions) = &self.actions {
-            alert.actions = parse_actions(actions, &field("actions"), &mut faults);
+            alert.actions = parse_actions(actions, "actions", &mut faults);
         }
         alert.urgency = self.urgency.unwrap_or(alert.urgency);
         if let Some(scheduled_at) = self.scheduled_at {
             if scheduled_at <= app.now() {
                 let message = "must lie in the future; leave it out to send at once";
-                faults.push(Rejection::invalid(&field("scheduledAt"), message));
+                faults.push(Rejection::invalid("scheduledAt", message));
             }
             alert.scheduled_at = Some(scheduled_at);
         }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertState};
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
 use crate::storage;
@@ -26,10 +26,11 @@ pub async fn cancel_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
         return Err(Rejection::at("id", Code::AlertNotFound, "there is no such alert").into());
     };
     if !alert.state.may_cancel() {
-        let message = format!(
-            "the alert is {} already; correct it by alertUpdate if it was wrong",
-            alert.state.as_str()
-        );
+        let advice = match alert.state {
+            AlertState::Cancelled => "",
+            _ => "; correct it by alertUpdate if it was wrong",
+        };
+        let message = format!("the alert is {} already{advice}", alert.state.as_str());
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     storage::alert_round::call_back(tx, id, app.now()).await?;

@@ -81,6 +81,6 @@ async fn write(
         let message = "there is no such article before readers; publish it first";
         return Err(Rejection::at("article", Code::ArticleNotFound, message).into());
     };
-    let alert = queue_alert(app, &mut change, viewer, (&article, ""), &input).await?;
+    let alert = queue_alert(app, &mut change, viewer, &article, &input).await?;
     Ok((change, alert))
 }

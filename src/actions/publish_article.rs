@@ -107,7 +107,8 @@ pub async fn publish_article(
         && storage::alert::latest_of_article(change.transaction(), id).await?.is_none();
     let alert = match input.alert.or(by_itself.then(alert_input::Input::default)) {
         Some(alert) => {
-            Some(queue_alert(app, &mut change, viewer, (&shown, "alert"), &alert).await?)
+            let queued = queue_alert::<Code>(app, &mut change, viewer, &shown, &alert).await;
+            Some(queued.map_err(|failure| failure.below("alert"))?)
         }
         None => None,
     };

@@ -18,30 +18,34 @@ pub(super) trait QueueCodes: AlertCodes {
     const ALERT_EXISTS: Self;
 }
 
-/// Writes the alert of a story and the job that plans it into the caller's change. The faults of
-/// the input lie below the field `at`.
+/// Writes the alert of a story and the job that plans it into the caller's change.
 ///
 /// A second alert of one story must be asked for by name: a click that came twice is none.
 pub(super) async fn queue_alert<C: QueueCodes>(
     app: &App,
     change: &mut Change,
     viewer: &Viewer,
-    (article, at): (&Article, &str),
+    article: &Article,
     input: &Input,
 ) -> Result<Alert, Failure<C>> {
     let earlier = storage::alert::latest_of_article(change.transaction(), article.id).await?;
     if let Some(earlier) = earlier.filter(|_| !input.again) {
-        let message = format!(
-            "readers were alerted of this story at {}; correct that alert by alertUpdate, or say again: true",
-            earlier.created_at.format("%Y-%m-%dT%H:%M:%SZ")
-        );
-        return Err(Rejection::at(at, C::ALERT_EXISTS, message).into());
+        let at = earlier.scheduled_at.unwrap_or(earlier.created_at).format("%Y-%m-%dT%H:%M:%SZ");
+        let message = match earlier.state {
+            AlertState::Scheduled => format!(
+                "an alert of this story waits for {at}; change it by alertUpdate, or say again: true for another one"
+            ),
+            _ => format!(
+                "readers were alerted of this story at {at}; correct that alert by alertUpdate, or say again: true"
+            ),
+        };
+        return Err(Rejection::at("", C::ALERT_EXISTS, message).into());
     }
     let plain = of_story(app, article)?;
     let tags = storage::tag::of_articles(change.transaction(), &[article.id]).await?;
     let plain = Alert { tags: tags.into_iter().map(|(_, tag)| tag.id).collect(), ..plain };
     let lasts = plain.expires_at - plain.created_at;
-    let alert = input.over(app, change.transaction(), plain, at).await?;
+    let alert = input.over(app, change.transaction(), plain).await?;
     let alert = match alert.scheduled_at {
         Some(scheduled_at) => {
             Alert { state: AlertState::Scheduled, expires_at: scheduled_at + lasts, ..alert }

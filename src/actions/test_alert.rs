@@ -60,7 +60,7 @@ pub async fn test_alert(
         return Err(Rejection::at("token", Code::TokenNotFound, message).into());
     };
     let plain = of_story(app, &article)?;
-    let alert = input.over::<Code>(app, tx, plain, "").await?;
+    let alert = input.over::<Code>(app, tx, plain).await?;
     let alert = Alert {
         edition_id: browser.topics.edition_id,
         words: alert.words_for(browser.topics.edition_id).clone(),

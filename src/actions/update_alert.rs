@@ -57,7 +57,7 @@ pub async fn update_alert(
         return Err(Rejection::at("scheduledAt", Code::WrongState, message).into());
     }
     let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
-    let new = input.over::<Code>(app, tx, old.clone(), "").await?;
+    let new = input.over::<Code>(app, tx, old.clone()).await?;
     let new = match old.state {
         AlertState::Scheduled => {
             let sent_at = new.scheduled_at.unwrap_or(app.now());

@@ -59,7 +59,9 @@ pub async fn update_push_subscription(
 ) -> Result<Stored, Failure<Code>> {
     let browser = match input.browser {
         Some(browser) => {
-            Some((browser.parse::<Code>(app).await?, browser.application_server_key.is_some()))
+            let parsed = browser.parse::<Code>(app).await;
+            let parsed = parsed.map_err(|failure| failure.below("browser"))?;
+            Some((parsed, browser.application_server_key.is_some()))
         }
         None => None,
     };

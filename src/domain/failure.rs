@@ -77,6 +77,15 @@ pub enum Failure<C> {
 }
 
 impl<C> Failure<C> {
+    /// The same of an input that stands at a field of another one.
+    pub fn below(self, field: &str) -> Self {
+        let Self::Rejected(mut faults) = self else { return self };
+        for fault in &mut faults {
+            fault.field.insert(0, field.to_owned());
+        }
+        Self::Rejected(faults)
+    }
+
     /// The same in words, for whoever has the machine: every fault with its field, or the cause.
     pub fn into_words(self) -> anyhow::Error {
         let Self::Rejected(faults) = self else {

@@ -107,15 +107,18 @@ async fn two_tabs_at_once_keep_one_subscription() {
 #[tokio::test]
 async fn every_fault_is_named_at_its_field() {
     let test = TestApp::start_with(LOOPBACK).await.found().await.test;
-    let input = json!({ "input": {
-        "endpoint": "https://169.254.169.254/fcm.googleapis.com",
-        "keys": { "p256dh": "AAAA", "auth": "" },
-        "locale": "ar-IQ",
-    } });
+    let endpoint = "https://169.254.169.254/fcm.googleapis.com";
+    let keys = json!({ "p256dh": "AAAA", "auth": "" });
+    let input = json!({ "input": { "endpoint": endpoint, "keys": keys, "locale": "ar-IQ" } });
     let answer = test.read(&operation("PushSubscriptionCreate"), input).await;
-    let faults = answer.user_errors("pushSubscriptionCreate");
-    assert_eq!(faults, ["endpoint: INVALID", "keys.p256dh: INVALID", "keys.auth: INVALID"]);
+    let faults = ["endpoint: INVALID", "keys.p256dh: INVALID", "keys.auth: INVALID"];
+    assert_eq!(answer.user_errors("pushSubscriptionCreate"), faults);
     assert_eq!(answer.at("/pushSubscriptionCreate/token"), serde_json::Value::Null);
+    let input = json!({ "browser": { "endpoint": endpoint, "keys": keys } });
+    let moved = json!({ "token": "khp_unknown", "input": input });
+    let answer = test.read(&operation("PushSubscriptionUpdate"), moved).await;
+    let below = faults.map(|fault| format!("browser.{fault}"));
+    assert_eq!(answer.user_errors("pushSubscriptionUpdate"), below);
 }
 
 #[tokio::test]
