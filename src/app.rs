@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::ConnectionTrait;
+use anyhow::Context;
 use tokio::sync::OnceCell;
 
 use crate::clicks::Clicks;
@@ -17,11 +14,8 @@ use crate::domain::opt_out::OptOutKey;
 use crate::keys;
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database, Vault, migrate, setting};
+use crate::storage::{Change, Database, Vault, migrate};
 use crate::weather::Weather;
-
-/// The setting that holds the key of opt-out links, sealed by the master key.
-const OPT_OUT: &str = "opt_out_key";
 
 /// The application. Cloning it is cheap; clones are the same application.
 #[derive(Debug, Clone)]
@@ -69,63 +63,6 @@ impl App {
             config: Arc::new(config),
             clock,
         })
-    }
-
-    /// What signs opt-out links: made once, and kept in the database, so that every machine honours
-    /// the links of every other. It is made anew when the master key that sealed it is lost.
-    pub async fn opt_out_key(&self) -> anyhow::Result<&OptOutKey> {
-        let key = async {
-            let kept = self.kept_opt_out_key(self.db.connection()).await?;
-            match self.vault.open_secret(OPT_OUT.as_bytes(), &kept) {
-                Some(secret) => Ok(OptOutKey::new(secret)),
-                None => self.alone(self.keep_opt_out_key()).await,
-            }
-        };
-        self.opt_out.get_or_try_init(|| key).await
-    }
-
-    async fn keep_opt_out_key(&self) -> anyhow::Result<OptOutKey> {
-        let connection = self.db.connection();
-        // Whoever lacks the newsroom's master key must not make the links of all others void.
-        let is_ours = self.vault.is_opened(connection).await? == Some(true);
-        ensure!(
-            is_ours,
-            "the master key is not the newsroom's any more: restart with the present one"
-        );
-        let kept = self.kept_opt_out_key(connection).await?;
-        // Another instance was faster; or an older version kept it in plain, and its links are good.
-        let known = self.vault.open_secret(OPT_OUT.as_bytes(), &kept);
-        let secret = known.or(kept.try_into().ok()).unwrap_or_else(|| self.clock.new_secret());
-        self.put_opt_out_key(connection, &self.vault, secret).await?;
-        Ok(OptOutKey::new(secret))
-    }
-
-    /// Seals the key of opt-out links by a vault that opens it, and whose master key is another now.
-    pub async fn reseal_opt_out_key(
-        &self,
-        connection: &impl ConnectionTrait,
-        vault: &Vault,
-    ) -> anyhow::Result<()> {
-        let kept = self.kept_opt_out_key(connection).await?;
-        match vault.open_secret(OPT_OUT.as_bytes(), &kept) {
-            Some(secret) => self.put_opt_out_key(connection, vault, secret).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn put_opt_out_key(
-        &self,
-        connection: &impl ConnectionTrait,
-        vault: &Vault,
-        secret: [u8; 32],
-    ) -> anyhow::Result<()> {
-        let sealed = vault.seal_secret(OPT_OUT.as_bytes(), &secret)?;
-        Ok(setting::set(connection, OPT_OUT, &URL_SAFE_NO_PAD.encode(sealed)).await?)
-    }
-
-    async fn kept_opt_out_key(&self, connection: &impl ConnectionTrait) -> anyhow::Result<Vec<u8>> {
-        let kept = setting::get(connection, OPT_OUT).await?.unwrap_or_default();
-        URL_SAFE_NO_PAD.decode(kept).context("the key of opt-out links is damaged")
     }
 
     /// Brings the database's schema up to date.

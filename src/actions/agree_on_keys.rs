@@ -1,6 +1,7 @@
 //! Makes the keys that a newsroom needs once, and sees to it that every machine has them.
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
+use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection};
@@ -42,6 +43,20 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     if wipe_is_due || storage::unsealed::any(connection).await? {
         app.alone(seal_all(app)).await?;
     }
+    Ok(())
+}
+
+/// Fails under a master key that is not the newsroom's: nobody else could open what it seals.
+pub(super) async fn ensure_ours(
+    app: &App,
+    connection: &impl ConnectionTrait,
+) -> anyhow::Result<()> {
+    let is_ours = app.vault.is_opened(connection).await? == Some(true);
+    ensure!(
+        is_ours,
+        "the master key does not open what this newsroom has stored; if it was replaced on another machine, copy \
+         the file here and restart"
+    );
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! fault, and makes the change with all that follows from it in one transaction.
 
 pub mod agree_on_keys;
+pub mod agree_on_opt_out_key;
 pub mod alert_input;
 pub mod cancel_alert;
 pub mod choose_edition;

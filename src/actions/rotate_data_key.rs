@@ -1,7 +1,6 @@
 //! Puts a new data key in place of the old one, and seals everything by it.
 
-use anyhow::ensure;
-
+use super::agree_on_keys::ensure_ours;
 use crate::app::App;
 use crate::storage;
 
@@ -41,9 +40,7 @@ pub async fn rotate_data_key(app: &App, tell: impl Fn(u64)) -> anyhow::Result<Ro
 async fn add(app: &App) -> anyhow::Result<i32> {
     let change = app.begin().await?;
     let tx = change.transaction();
-    // Under a master key that is not the newsroom's, nobody else could open what follows.
-    let is_ours = app.vault.is_opened(tx).await? == Some(true);
-    ensure!(is_ours, "the master key does not open what this newsroom has stored");
+    ensure_ours(app, tx).await?;
     let key_id = app.vault.add_key(tx, app.now()).await?;
     storage::vapid_key::reseal_all(tx, &app.vault).await?;
     storage::prepared_keys::delete_all(tx).await?;

@@ -1,7 +1,7 @@
 //! Puts a new master key in place of the old one.
 
-use anyhow::ensure;
-
+use super::agree_on_keys::ensure_ours;
+use super::agree_on_opt_out_key::reseal_opt_out_key;
 use crate::app::App;
 use crate::keys;
 use crate::storage::Vault;
@@ -15,14 +15,13 @@ pub async fn rotate_master_key(app: &App) -> anyhow::Result<()> {
 }
 
 async fn rotate(app: &App) -> anyhow::Result<()> {
-    let is_ours = app.vault.is_opened(app.db.connection()).await? == Some(true);
-    ensure!(is_ours, "the master key does not open what this newsroom has stored");
+    ensure_ours(app, app.db.connection()).await?;
     // First the file opens by both, then the database needs the new one alone, then so does the file.
     let both = keys::begin_rotation(&app.config.data_dir, &*app.clock)?;
     let vault = Vault::new(both, app.clock.clone());
     let change = app.begin().await?;
     vault.reseal_keys(change.transaction()).await?;
-    app.reseal_opt_out_key(change.transaction(), &vault).await?;
+    reseal_opt_out_key(change.transaction(), &vault).await?;
     change.commit().await?;
     keys::end_rotation(&app.config.data_dir, &*app.clock)
 }

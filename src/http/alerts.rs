@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Edge;
 use super::response::Refusal;
+use crate::actions::agree_on_opt_out_key::opt_out_key;
 use crate::actions::opt_out;
 use crate::storage;
 use crate::storage::article::Visibility;
@@ -110,7 +111,7 @@ const SORANI: Words = Words {
 /// The words of the edition that the reader of a link chose; English once the link is of nothing.
 async fn words(edge: &Edge, token: &str) -> anyhow::Result<Words> {
     let connection = edge.app.db.connection();
-    let Some(id) = edge.app.opt_out_key().await?.open(token) else { return Ok(ENGLISH) };
+    let Some(id) = opt_out_key(&edge.app).await?.open(token) else { return Ok(ENGLISH) };
     let chosen = storage::push_subscription::edition_of(connection, id).await?;
     let edition = storage::edition::by_ids(connection, &Vec::from_iter(chosen)).await?.pop();
     let language = edition.as_ref().and_then(|edition| edition.locale.split('-').next());

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::lease::LeaseClock;
 use super::traffic::{Lane, Traffic};
 use super::{Unfinished, Work, deliver, plan_alert, prepare_keys, purge, retry_sends};
+use crate::actions::agree_on_opt_out_key::opt_out_key;
 use crate::app::App;
 use crate::domain::job::Job;
 use crate::push::{Resting, Sender};
@@ -61,7 +62,7 @@ impl Worker {
         let work = Work {
             leases: LeaseClock::new(app.clone()),
             traffic: Traffic::default(),
-            opt_out: app.opt_out_key().await?.clone(),
+            opt_out: opt_out_key(&app).await?.clone(),
             sender: Arc::new(sender),
             keys_used: Arc::default(),
             app,

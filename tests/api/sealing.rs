@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use khabar::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
+use khabar::actions::agree_on_opt_out_key::opt_out_key;
 use khabar::actions::rotate_data_key::rotate_data_key;
 use khabar::actions::rotate_master_key::rotate_master_key;
 use khabar::app::App;
@@ -86,14 +87,8 @@ async fn a_worker_without_the_present_master_key_leaves_the_news_to_one_that_has
     let browsers = opt_in_many(&newsroom, &push, 3).await;
     let app = &newsroom.test.app;
     // It runs already.
-    app.opt_out_key().await.unwrap();
-    let file = app.config.data_dir.join("master.key");
-    std::fs::write(&file, URL_SAFE_NO_PAD.encode([7; 32]) + "\n").unwrap();
-    rotate_master_key(app).await.unwrap();
-    let mut new = app.clone();
-    new.opt_out = Arc::default();
-    let key = keys::load_or_generate(&app.config.data_dir, &*app.clock).unwrap();
-    new.vault = Vault::new(key, app.clock.clone());
+    opt_out_key(app).await.unwrap();
+    let new = with_new_master_key(app).await;
     rotate_data_key(&new, |_| {}).await.unwrap();
     let id = alert(&newsroom, "خبر").await;
     let behind = newsroom.test.worker().await.run_until_idle().await.unwrap_err();
@@ -283,7 +278,7 @@ async fn the_key_of_opt_out_links_is_sealed_and_stays_the_same() {
     let links = OptOutKey::new([7; 32]).token(1);
     for _ in 0..2 {
         let instance = test.another_instance().await;
-        assert_eq!(instance.app.opt_out_key().await.unwrap().token(1), links);
+        assert_eq!(opt_out_key(&instance.app).await.unwrap().token(1), links);
         let kept = storage::setting::get(connection, "opt_out_key").await.unwrap().unwrap();
         assert!(kept.len() > plain.len() && !kept.contains(plain), "{kept}");
     }
@@ -292,15 +287,15 @@ async fn the_key_of_opt_out_links_is_sealed_and_stays_the_same() {
     let (one, two) = (test.another_instance().await, test.another_instance().await);
     // Their clocks have one seed: this makes what they draw differ.
     one.app.clock.new_secret();
-    let (one, two) = tokio::join!(one.app.opt_out_key(), two.app.opt_out_key());
+    let (one, two) = tokio::join!(opt_out_key(&one.app), opt_out_key(&two.app));
     let links = one.unwrap().token(1);
     assert_eq!(links, two.unwrap().token(1));
     // A machine whose master key is not the newsroom's does not make them void; once it is, it does.
     let stranger = with_master_key(&test.app, 8);
-    let refused = stranger.opt_out_key().await.unwrap_err().to_string();
+    let refused = opt_out_key(&stranger).await.unwrap_err().to_string();
     assert!(refused.contains("restart"), "{refused}");
     assert!(adopt_keys(&stranger).await.unwrap());
-    assert_ne!(stranger.opt_out_key().await.unwrap().token(1), links);
+    assert_ne!(opt_out_key(&stranger).await.unwrap().token(1), links);
 }
 
 #[tokio::test]
@@ -309,24 +304,19 @@ async fn a_new_master_key_takes_over_while_other_instances_run() {
     opt_in_many(&newsroom, &push, 3).await;
     let app = &newsroom.test.app;
     rotate_data_key(app, |_| {}).await.unwrap();
-    let links = app.opt_out_key().await.unwrap().token(1);
-    let file = app.config.data_dir.join("master.key");
-    std::fs::write(&file, URL_SAFE_NO_PAD.encode([7; 32]) + "\n").unwrap();
-    rotate_master_key(app).await.unwrap();
+    let links = opt_out_key(app).await.unwrap().token(1);
+    let new = with_new_master_key(app).await;
+    let file = app.config.data_dir.join(keys::FILE);
     let keys = std::fs::read_to_string(&file).unwrap();
     assert!(keys.lines().count() == 1 && keys != URL_SAFE_NO_PAD.encode([7; 32]) + "\n");
 
     // Whoever runs goes on; whoever starts with the old one is refused.
     newsroom.test.opt_in(&push.browser("later"), json!({})).await;
     let old = with_master_key(app, 7);
-    assert!(agree_on_keys(&old).await.is_err() && old.opt_out_key().await.is_err());
+    assert!(agree_on_keys(&old).await.is_err() && opt_out_key(&old).await.is_err());
     assert!(rotate_master_key(&old).await.is_err() && rotate_data_key(&old, |_| {}).await.is_err());
-    let mut new = app.clone();
-    new.opt_out = Arc::default();
-    let key = keys::load_or_generate(&app.config.data_dir, &*app.clock).unwrap();
-    new.vault = Vault::new(key, app.clock.clone());
     agree_on_keys(&new).await.unwrap();
-    assert_eq!(new.opt_out_key().await.unwrap().token(1), links);
+    assert_eq!(opt_out_key(&new).await.unwrap().token(1), links);
     let id = alert(&newsroom, "خبر").await;
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 4/0/0");
@@ -340,4 +330,13 @@ async fn a_new_master_key_takes_over_while_other_instances_run() {
 fn with_master_key(app: &App, byte: u8) -> App {
     let vault = Vault::new(SealingKey::new(&[byte; 32]).unwrap(), app.clock.clone());
     App { vault, opt_out: Arc::default(), ..app.clone() }
+}
+
+/// Replaces the master key of an application; answers one that starts with the new key.
+async fn with_new_master_key(app: &App) -> App {
+    let folder = &app.config.data_dir;
+    std::fs::write(folder.join(keys::FILE), URL_SAFE_NO_PAD.encode([7; 32]) + "\n").unwrap();
+    rotate_master_key(app).await.unwrap();
+    let key = keys::load_or_generate(folder, &*app.clock).unwrap();
+    App { vault: Vault::new(key, app.clock.clone()), opt_out: Arc::default(), ..app.clone() }
 }

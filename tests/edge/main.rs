@@ -11,6 +11,7 @@ mod http;
 mod inside;
 mod metrics;
 mod nesting;
+mod opt_out;
 mod patience;
 mod proxy;
 mod session;

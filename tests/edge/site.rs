@@ -4,16 +4,8 @@ use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 
-use std::sync::Arc;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
-
 use crate::support::TestApp;
-use crate::support::alerts::LOOPBACK;
 use crate::support::fixtures::comment_id;
-use crate::support::push_service::PushService;
 use crate::{Server, serve};
 
 use khabar::actions::moderate_comment::moderate_comment;
@@ -22,7 +14,7 @@ use khabar::actions::update_article::{self, update_article};
 use khabar::domain::comment::CommentState;
 use khabar::domain::viewer::Viewer;
 
-struct Page {
+pub(crate) struct Page {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
@@ -34,7 +26,7 @@ impl Page {
     }
 
     #[track_caller]
-    fn shows(&self, part: &str) {
+    pub(crate) fn shows(&self, part: &str) {
         assert!(self.text.contains(part), "no {part} in {}", self.text);
     }
 
@@ -51,12 +43,12 @@ async fn send(request: reqwest::RequestBuilder) -> Page {
     Page { status, headers, text: response.text().await.unwrap() }
 }
 
-async fn get(server: &Server, path: &str) -> Page {
+pub(crate) async fn get(server: &Server, path: &str) -> Page {
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     send(client.get(server.url(path))).await
 }
 
-async fn post(server: &Server, path: &str, fields: &[(&str, &str)]) -> Page {
+pub(crate) async fn post(server: &Server, path: &str, fields: &[(&str, &str)]) -> Page {
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     send(form(client.post(server.url(path)), fields)).await
 }
@@ -369,32 +361,4 @@ async fn a_newsroom_without_an_edition_leads_to_what_builds_one() {
     assert_eq!((page.status, page.header("location")), (StatusCode::FOUND, "/developers"));
     let nowhere = send(client.get(format!("http://{address}/ar-IQ"))).await;
     assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
-async fn the_link_of_a_notification_ends_alerts_and_tells_strangers_nothing() {
-    let server = Server::start_with(LOOPBACK).await;
-    let newsroom = &server.newsroom;
-    let key = newsroom.test.vapid_key().await;
-    let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
-    let browser = push.browser("reader");
-    let token = newsroom.test.opt_in(&browser, json!({})).await;
-    let link = newsroom.test.app.opt_out_key().await.unwrap().token(1);
-    let unsigned = [1_i64.to_be_bytes().to_vec(), vec![0; 16]].concat();
-    let unsigned = format!("/alerts/opt-out/{}", URL_SAFE_NO_PAD.encode(unsigned));
-    get(&server, &unsigned).await.shows("lang=\"en\"");
-    post(&server, &unsigned, &[]).await.shows("Alerts are off");
-    let held = "query($token: String!) { pushSubscription(token: $token) { breakingOnly } }";
-    let held =
-        async || newsroom.test.read(held, json!({ "token": token })).await.at("/pushSubscription");
-    assert!(held().await.is_object(), "whoever makes a link up ends nobody's alerts");
-
-    // The browser's keys are new since the notification came.
-    newsroom.test.opt_in(&browser.with_new_keys(), json!({ "token": token })).await;
-    let link = format!("/alerts/opt-out/{link}");
-    get(&server, &link).await.shows("هل تريد إيقاف جميع إشعاراتنا");
-    assert!(held().await.is_object(), "a look ends nothing");
-    post(&server, &link, &[]).await.shows("أُوقفت الإشعارات");
-    assert!(held().await.is_null());
-    post(&server, &link, &[]).await.shows("Alerts are off");
 }
