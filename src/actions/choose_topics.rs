@@ -67,6 +67,18 @@ async fn wake(
     topics: &Topics,
 ) -> Result<(), DbErr> {
     let ahead = storage::alert_shard::ahead_of(connection, (old.service_id, old.id)).await?;
+    if ahead.is_empty() {
+        return Ok(());
+    }
+    let edition_id = old.topics.edition_id;
+    let caps = storage::edition::alert_caps(connection, &[edition_id]).await?;
+    let cap = caps.get(&edition_id).copied();
+    let reader = Reader {
+        manners: old.manners,
+        quiet_since: old.quiet_since,
+        topics: Some(old.topics.clone()),
+        since: old.created_at,
+    };
     for (alert_id, ends) in ahead {
         let Some(alert) = storage::alert::by_id(connection, alert_id).await? else { continue };
         let began = alert.round_started_at.unwrap_or(alert.created_at);
@@ -80,17 +92,9 @@ async fn wake(
         if !(old.topics.cover(&subject) && topics.cover(&subject)) {
             continue;
         }
-        let caps = storage::edition::alert_caps(connection, &[old.topics.edition_id]).await?;
-        let cap = caps.get(&old.topics.edition_id).copied();
         let earlier = match cap.or(old.manners.max_per_day) {
             Some(_) => storage::audience::earlier_than(connection, subject.at).await?,
             None => Vec::new(),
-        };
-        let reader = Reader {
-            manners: old.manners,
-            quiet_since: old.quiet_since,
-            topics: Some(old.topics.clone()),
-            since: old.created_at,
         };
         if let Delivery::At(end) = reader.delivery(&subject, began, &earlier, cap)
             && ends.contains(&Some(end))
