@@ -18,7 +18,7 @@ use crate::actions::replay_alert::{self, replay_alert};
 use crate::app::App;
 use crate::config::Config;
 use crate::domain::alert::{AlertState, Urgency};
-use crate::domain::alert_message::{Form, MAX_PAYLOAD, OPT_OUT_TOKEN};
+use crate::domain::alert_message::{Form, MAX_PAYLOAD};
 use crate::domain::clock::Timestamp;
 use crate::domain::edition::canonical_locale;
 use crate::domain::failure::Failure;
@@ -208,7 +208,7 @@ async fn show(
     let editions = storage::edition::by_ids(app.db.connection(), &[alert.edition_id]).await?;
     let edition = editions.first().context("the story's edition is gone")?;
     let form = Form::new(&alert, edition, &app.config.public_url, MAX_PAYLOAD)?;
-    let payload = form.with(&"x".repeat(OPT_OUT_TOKEN));
+    let payload = form.sample();
     let message: serde_json::Value = serde_json::from_slice(&payload)?;
     let about = if size.exact { "" } else { "about " };
     say(&format!(

@@ -67,6 +67,11 @@ impl Form {
     pub fn with(&self, opt_out_token: &str) -> Vec<u8> {
         [&self.before, opt_out_token.as_bytes(), &self.after].concat()
     }
+
+    /// The message as an editor looks at it: that of no reader.
+    pub fn sample(&self) -> Vec<u8> {
+        self.with(&"x".repeat(OPT_OUT_TOKEN))
+    }
 }
 
 /// Where a reader lands who opens an alert: it counts, and leads on to the story.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::alert::{AlertAudience, AlertUrgency};
 use crate::app::App;
 use crate::domain::alert::Alert;
-use crate::domain::alert_message::{Form, MAX_PAYLOAD, OPT_OUT_TOKEN};
+use crate::domain::alert_message::{Form, MAX_PAYLOAD};
 use crate::domain::clock::Timestamp;
 use crate::domain::edition::Edition;
 use crate::storage;
@@ -48,7 +48,7 @@ pub(super) async fn preview(
     let editions = storage::edition::by_ids(app.db.connection(), &alert.editions()).await?;
     let message = |edition: &Edition| -> Result<AlertMessage, Error> {
         let form = Form::new(&alert, edition, &app.config.public_url, MAX_PAYLOAD)?;
-        let payload = form.with(&"x".repeat(OPT_OUT_TOKEN));
+        let payload = form.sample();
         let message: Value = serde_json::from_slice(&payload)?;
         let text = |name: &str| message["notification"][name].as_str().map(str::to_owned);
         Ok(AlertMessage {

@@ -48,9 +48,7 @@ impl Messages {
         let messages = editions.iter().map(|edition| Ok((edition.id, Arc::new(message(edition)?))));
         Ok(Self(messages.collect::<anyhow::Result<_>>()?))
     }
-}
 
-impl Messages {
     /// Whether there are words for the readers of an edition.
     pub(super) fn reach(&self, edition_id: Uuid) -> bool {
         self.0.contains_key(&edition_id)
