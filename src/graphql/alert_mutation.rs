@@ -252,7 +252,7 @@ impl AlertMutation {
         Ok(Some(AlertCancelPayload { alert: alert.map(Alert), user_errors }))
     }
 
-    /// Tries those again whom an alert was given up for, and nobody else. For editors.
+    /// Tries those again whom an alert was given up for in the last 28 days, and nobody else. For editors.
     async fn alert_replay(
         &self,
         ctx: &Context<'_>,
