@@ -65,6 +65,7 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
             None => bail!("{option} is no option"),
         }
     }
+    ensure!(plan.rounds > 0, "--rounds is 0");
     let folder = tempfile::Builder::new().prefix("khabar-bench.").tempdir()?;
     let ca_file = folder.path().join("authority.pem");
     let mut service = Service::start(&ca_file)?;
