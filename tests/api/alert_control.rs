@@ -21,14 +21,9 @@ async fn with_readers(count: usize) -> (Newsroom, PushService, Vec<Browser>) {
     (newsroom, push, readers)
 }
 
-async fn edit(newsroom: &Newsroom, name: &str, variables: Value) -> Answer {
+/// What comes of an editor's mutation.
+pub async fn edit(newsroom: &Newsroom, name: &str, variables: Value) -> Answer {
     newsroom.test.as_role(Role::Editor, &operation(name), variables).await
-}
-
-fn titles(push: &PushService, reader: &Browser) -> Vec<String> {
-    let title =
-        |payload: &Value| payload["notification"]["title"].as_str().unwrap_or_default().to_owned();
-    push.received(reader).iter().map(|message| title(&message.payload)).collect()
 }
 
 #[tokio::test]
@@ -40,7 +35,10 @@ async fn a_scheduled_alert_waits_for_its_time_and_can_be_put_off() {
     let refused = edit(&newsroom, "AlertCreate", past).await;
     assert_eq!(refused.user_errors("alertCreate"), ["scheduledAt: INVALID"]);
     let later = create(json!({ "scheduledAt": "2024-11-23T05:00:00Z" }));
-    let created = edit(&newsroom, "AlertCreate", later).await;
+    let created = edit(&newsroom, "AlertCreate", later.clone()).await;
+    let twice = edit(&newsroom, "AlertCreate", later).await;
+    let said = twice.text("/alertCreate/userErrors/0/message");
+    assert!(said.contains("waits for 2024-11-23T05:00:00Z"), "{said}");
     assert_eq!(created.at("/alertCreate/alert/state"), "SCHEDULED");
     let id = created.text("/alertCreate/alert/id");
     let put_off = json!({ "id": id, "input": { "scheduledAt": "2024-11-23T06:00:00Z" } });
@@ -54,7 +52,7 @@ async fn a_scheduled_alert_waits_for_its_time_and_can_be_put_off() {
     newsroom.test.advance(TimeDelta::minutes(60));
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
-    assert_eq!(titles(&push, &readers[0]), ["غداً"]);
+    assert_eq!(push.titles(&readers[0]), ["غداً"]);
 }
 
 #[tokio::test]
@@ -67,7 +65,7 @@ async fn a_story_is_alerted_once_unless_it_is_said_again() {
     assert_eq!(refused.user_errors("articlePublish"), ["alert: ALERT_EXISTS"]);
     publish_with_alert(&newsroom, draft.id, json!({ "again": true, "title": "ثانية" })).await;
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &readers[0]).len(), 2);
+    assert_eq!(push.titles(&readers[0]).len(), 2);
 }
 
 #[tokio::test]
@@ -81,7 +79,7 @@ async fn a_correction_reaches_all_under_the_same_tag() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 6/0/0");
     for reader in &readers {
-        assert_eq!(titles(&push, reader), ["خطأ", "صواب"]);
+        assert_eq!(push.titles(reader), ["خطأ", "صواب"]);
         let tags: Vec<Value> = push
             .received(reader)
             .into_iter()
@@ -102,7 +100,7 @@ async fn what_was_called_back_is_told_to_nobody_more() {
     assert_eq!(cancelled.at("/alertCancel/alert/state"), "CANCELLED");
     newsroom.test.advance(TimeDelta::minutes(10));
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &readers[1]), Vec::<String>::new());
+    assert_eq!(push.titles(&readers[1]), Vec::<String>::new());
     let again = edit(&newsroom, "AlertCancel", json!({ "id": id })).await;
     assert_eq!(again.user_errors("alertCancel"), ["id: WRONG_STATE"]);
 }
@@ -118,7 +116,7 @@ async fn a_story_that_was_taken_back_is_alerted_no_more() {
     newsroom.test.advance(TimeDelta::minutes(10));
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "CANCELLED 0/0/0");
-    assert_eq!(titles(&push, &readers[0]), Vec::<String>::new());
+    assert_eq!(push.titles(&readers[0]), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -135,7 +133,7 @@ async fn readers_of_a_category_that_goes_are_told_all_the_same() {
     assert_eq!(deleted.user_errors("categoryDelete"), Vec::<String>::new());
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
-    assert_eq!(titles(&push, &reader), ["خبر"]);
+    assert_eq!(push.titles(&reader), ["خبر"]);
 }
 
 #[tokio::test]
@@ -172,8 +170,8 @@ async fn a_test_goes_to_ones_own_browser_alone() {
     let tested = newsroom.test.as_role(Role::Editor, test, variables).await;
     assert_eq!(tested.user_errors("alertTest"), Vec::<String>::new());
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &own), ["مسودة"]);
-    assert_eq!(titles(&push, &readers[0]), Vec::<String>::new());
+    assert_eq!(push.titles(&own), ["مسودة"]);
+    assert_eq!(push.titles(&readers[0]), Vec::<String>::new());
     let alerts = "{ alerts { nodes { id } } }";
     let listed = newsroom.test.as_role(Role::Editor, alerts, json!({})).await;
     assert_eq!(listed.at("/alerts/nodes"), json!([]), "a test is no alert");

@@ -1,7 +1,5 @@
 //! Editors and readers who change something while pages of an alert are in workers' hands.
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
 use khabar::actions::create_article::create_article;
 use khabar::domain::viewer::{Role, Viewer};
@@ -10,13 +8,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::alert::{alert, opt_in_many, progress, publish_with_alert, skip_ids};
-use crate::support::alerts::LOOPBACK;
-use crate::support::push_service::{Behaviour, Browser, PushService};
-use crate::support::{Answer, Newsroom, TestApp, operation};
-
-async fn edit(newsroom: &Newsroom, name: &str, variables: Value) -> Answer {
-    newsroom.test.as_role(Role::Editor, &operation(name), variables).await
-}
+use crate::alert_control::edit;
+use crate::support::push_service::{Behaviour, Browser};
+use crate::support::{Newsroom, operation};
 
 async fn correct(newsroom: &Newsroom, id: &str, title: &str) {
     let variables = json!({ "id": id, "input": { "title": title } });
@@ -42,11 +36,6 @@ async fn until(newsroom: &Newsroom, id: &str, wanted: &str) {
     panic!("{last} instead of {wanted}");
 }
 
-fn titles(push: &PushService, reader: &Browser) -> Vec<String> {
-    let title = |payload: &Value| payload["notification"]["title"].as_str().unwrap().to_owned();
-    push.received(reader).iter().map(|message| title(&message.payload)).collect()
-}
-
 /// What is open and what waits for another try.
 async fn left(newsroom: &Newsroom) -> (u64, u64) {
     let app = &newsroom.test.app;
@@ -66,7 +55,7 @@ async fn a_correction_waits_for_the_page_in_hand_and_arrives_last() {
     correct(&newsroom, &id, "صواب").await;
     let second = newsroom.test.worker().await;
     second.run_until_idle().await.unwrap();
-    assert_eq!(titles(&push, &readers[2]), ["خطأ"], "nobody is told while the page is in hand");
+    assert_eq!(push.titles(&readers[2]), ["خطأ"], "nobody is told while the page is in hand");
     push.release();
     first.await.unwrap();
     newsroom.test.run_jobs().await;
@@ -78,7 +67,7 @@ async fn a_correction_waits_for_the_page_in_hand_and_arrives_last() {
             // The first worker has stopped after its page.
             _ => &["صواب"],
         };
-        assert_eq!(titles(&push, reader), expected, "reader {number}");
+        assert_eq!(push.titles(reader), expected, "reader {number}");
     }
     assert_eq!(progress(&newsroom, &id).await, "DONE 1099/0/0");
     assert_eq!(left(&newsroom).await, (0, 0));
@@ -117,7 +106,7 @@ async fn progress_is_told_of_the_round_and_not_of_those_before() {
     assert_eq!(progress(&newsroom, &id).await, "DONE 58/0/0");
     let replayed = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
     assert_eq!(replayed.user_errors("alertReplay"), ["id: NOTHING_TO_REPLAY"]);
-    assert_eq!(titles(&push, &readers[0]), ["صواب"]);
+    assert_eq!(push.titles(&readers[0]), ["صواب"]);
 }
 
 #[tokio::test]
@@ -137,7 +126,7 @@ async fn what_is_called_back_amid_a_page_leaves_nothing_behind() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "CANCELLED 498/1/0");
     assert_eq!(left(&newsroom).await, (0, 0));
-    assert!(titles(&push, &readers[1]).is_empty() && titles(&push, &readers[550]).is_empty());
+    assert!(push.titles(&readers[1]).is_empty() && push.titles(&readers[550]).is_empty());
 }
 
 #[tokio::test]
@@ -152,14 +141,14 @@ async fn whoever_is_told_the_old_words_by_a_retry_is_told_the_new_ones_after_it(
     push.until_held(&readers[0]).await;
     correct(&newsroom, &id, "صواب").await;
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &readers[0]), ["صواب"]);
+    assert_eq!(push.titles(&readers[0]), ["صواب"]);
     // Until the worker has heard that its retries were called back.
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     push.release();
     retrying.await.unwrap();
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &readers[0]), ["صواب", "خطأ", "صواب"], "the correction comes last");
-    assert_eq!(titles(&push, &readers[1]), ["خطأ", "صواب"]);
+    assert_eq!(push.titles(&readers[0]), ["صواب", "خطأ", "صواب"], "the correction comes last");
+    assert_eq!(push.titles(&readers[1]), ["خطأ", "صواب"]);
     assert_eq!(left(&newsroom).await, (0, 0));
     assert!(progress(&newsroom, &id).await.starts_with("DONE"));
 }
@@ -180,7 +169,7 @@ async fn a_reader_who_went_to_another_edition_holds_up_no_retry() {
     newsroom.test.advance(TimeDelta::minutes(1));
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
-    assert_eq!((titles(&push, &stays).len(), titles(&push, &goes).len()), (1, 0));
+    assert_eq!((push.titles(&stays).len(), push.titles(&goes).len()), (1, 0));
 }
 
 #[tokio::test]
@@ -215,17 +204,14 @@ async fn breaking_news_need_not_wait_for_the_end_of_other_news() {
     }
     worker.abort();
     for shard in &readers {
-        assert_eq!(titles(&push, &shard[0]), ["خبر", "عاجل"]);
-        assert_eq!(titles(&push, &shard[500]), ["عاجل", "خبر"], "of the second page");
+        assert_eq!(push.titles(&shard[0]), ["خبر", "عاجل"]);
+        assert_eq!(push.titles(&shard[500]), ["عاجل", "خبر"], "of the second page");
     }
 }
 
 #[tokio::test]
 async fn an_origin_that_is_dead_holds_up_no_other_of_its_service() {
-    let settings = format!("{LOOPBACK}\nextra_hosts = [\"localhost\"]");
-    let newsroom = TestApp::start_with(&settings).await.found().await;
-    let key = newsroom.test.vapid_key().await;
-    let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
+    let (newsroom, push) = Newsroom::with_push_by("extra_hosts = [\"localhost\"]").await;
     // Two ports of one host are two origins of one push service.
     let at = |reader: &Browser, origin: &str| {
         let path = reader.endpoint.split_once("/push/").unwrap().1;
@@ -254,10 +240,7 @@ async fn an_origin_that_is_dead_holds_up_no_other_of_its_service() {
 
 #[tokio::test]
 async fn readers_of_a_slow_service_are_waited_for_without_a_row_each() {
-    let settings = format!("{LOOPBACK}\nper_second = 10");
-    let newsroom = TestApp::start_with(&settings).await.found().await;
-    let key = newsroom.test.vapid_key().await;
-    let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
+    let (newsroom, push) = Newsroom::with_push_by("per_second = 10").await;
     let readers = opt_in_many(&newsroom, &push, 80).await;
     let id = alert(&newsroom, "خبر").await;
     let worker = working(&newsroom).await;
@@ -294,10 +277,7 @@ async fn a_late_farewell_from_an_old_address_deletes_nobody_at_a_new_one() {
 
 #[tokio::test]
 async fn a_breaking_story_that_comes_again_is_not_alerted_again_by_itself() {
-    let settings = format!("{LOOPBACK}\nbreaking_alerts = \"on\"");
-    let newsroom = TestApp::start_with(&settings).await.found().await;
-    let key = newsroom.test.vapid_key().await;
-    let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
+    let (newsroom, push) = Newsroom::with_push_by("breaking_alerts = \"on\"").await;
     let reader = push.browser("reader");
     newsroom.test.opt_in(&reader, json!({})).await;
     let mut story = newsroom.story("عاجل");
@@ -307,12 +287,12 @@ async fn a_breaking_story_that_comes_again_is_not_alerted_again_by_itself() {
     let published = edit(&newsroom, "ArticlePublish", id.clone()).await;
     assert_eq!(published.user_errors("articlePublish"), Vec::<String>::new());
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &reader), ["عاجل"], "nobody had to ask for it");
+    assert_eq!(push.titles(&reader), ["عاجل"], "nobody had to ask for it");
     edit(&newsroom, "ArticleUnpublish", id.clone()).await.data();
     let published = edit(&newsroom, "ArticlePublish", id).await;
     assert_eq!(published.user_errors("articlePublish"), Vec::<String>::new());
     newsroom.test.run_jobs().await;
-    assert_eq!(titles(&push, &reader), ["عاجل"]);
+    assert_eq!(push.titles(&reader), ["عاجل"]);
 }
 
 #[tokio::test]
@@ -388,7 +368,7 @@ async fn quiet_hours_that_come_and_go_wake_once_and_only_for_what_is_wanted() {
     newsroom.test.advance(TimeDelta::hours(2));
     newsroom.test.run_jobs().await;
     let heard = |number: usize| {
-        let mut heard = titles(&push, &readers[number].1);
+        let mut heard = push.titles(&readers[number].1);
         heard.sort();
         heard
     };

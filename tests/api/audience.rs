@@ -31,9 +31,7 @@ async fn reader(newsroom: &Newsroom, push: &PushService, choices: Value) -> Brow
 }
 
 fn heard(push: &PushService, browser: &Browser) -> Vec<String> {
-    let title = |payload: &Value| payload["notification"]["title"].as_str().unwrap().to_owned();
-    let mut heard: Vec<String> =
-        push.received(browser).iter().map(|message| title(&message.payload)).collect();
+    let mut heard = push.titles(browser);
     // Two alerts at once come in any order.
     heard.sort();
     heard

@@ -30,7 +30,13 @@ impl TestApp {
 impl Newsroom {
     /// A newsroom that alerts browsers at a push service of its own.
     pub async fn with_push() -> (Self, PushService) {
-        let newsroom = TestApp::start_with(LOOPBACK).await.found().await;
+        Self::with_push_by("").await
+    }
+
+    /// The same, with further settings of alerts.
+    pub async fn with_push_by(settings: &str) -> (Self, PushService) {
+        let settings = format!("{LOOPBACK}\n{settings}");
+        let newsroom = TestApp::start_with(&settings).await.found().await;
         let key = newsroom.test.vapid_key().await;
         let push = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
         (newsroom, push)

@@ -200,6 +200,13 @@ impl PushService {
         self.inner().answered.len()
     }
 
+    /// The titles of the messages that a browser has got.
+    pub fn titles(&self, browser: &Browser) -> Vec<String> {
+        let title =
+            |message: Message| message.payload["notification"]["title"].as_str().map(str::to_owned);
+        self.received(browser).into_iter().filter_map(title).collect()
+    }
+
     /// The statuses that requests to a browser were answered with.
     pub fn statuses(&self, browser: &Browser) -> Vec<u16> {
         let to_it = self.answered().into_iter().filter(|(name, _)| *name == browser.name);
