@@ -11,10 +11,11 @@ use crate::config::{Config, without_secrets};
 use crate::data_folder;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::opt_out::OptOutKey;
+use crate::domain::sealing::MasterKey;
 use crate::keys;
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database, Vault, migrate};
+use crate::storage::{Change, Database, Vault, migrate, vault};
 use crate::weather::Weather;
 
 /// The application. Cloning it is cheap; clones are the same application.
@@ -41,25 +42,38 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything that the configuration names, and makes the data folder and the keys if
-    /// they are missing.
+    /// Opens everything that the configuration names, and makes the data folder and the master key if
+    /// they are missing. A newsroom that has one already gets no other.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
-        data_folder::make(&config.data_dir)?;
-        // Fails only when another part of the process was faster with the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        let db = open_database(&config).await?;
+        // Asked before the file is looked for: another process may be making both.
+        let master = match vault::has_keys(db.connection()).await? {
+            false => keys::load_or_generate(&config.data_dir, &SystemClock)?,
+            true => keys::load(&config.data_dir)?.with_context(|| {
+                let file = config.data_dir.join(keys::FILE);
+                format!("{} is missing; {}", file.display(), keys::WHERE_IT_IS)
+            })?,
+        };
+        Self::with(config, db, master)
+    }
+
+    /// The same where the newsroom's master key is lost for good: another is made if there is none.
+    pub async fn open_anew(config: Config) -> anyhow::Result<Self> {
+        let db = open_database(&config).await?;
+        let master = keys::load_or_generate(&config.data_dir, &SystemClock)?;
+        Self::with(config, db, master)
+    }
+
+    fn with(config: Config, db: Database, master: MasterKey) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
-            db: Database::open(&config.database_url, config.database_connections)
-                .await
-                .with_context(|| {
-                    format!("no connection to {}", without_secrets(&config.database_url))
-                })?,
+            db,
             passwords: Passwords::new(&*clock)?,
             opt_out: Arc::default(),
             clicks: Arc::default(),
             limits: Arc::new(RateLimits::new(&config)),
             weather: Arc::new(Weather::new(&config.weather)?),
-            vault: Vault::new(keys::load_or_generate(&config.data_dir, &*clock)?, clock.clone()),
+            vault: Vault::new(master, clock.clone()),
             config: Arc::new(config),
             clock,
         })
@@ -92,4 +106,12 @@ impl App {
     pub async fn begin(&self) -> Result<Change, sea_orm::DbErr> {
         self.db.begin(self.now()).await
     }
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Database> {
+    data_folder::make(&config.data_dir)?;
+    // Fails only when another part of the process was faster with the same provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let opened = Database::open(&config.database_url, config.database_connections).await;
+    opened.with_context(|| format!("no connection to {}", without_secrets(&config.database_url)))
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
@@ -17,8 +17,16 @@ use crate::domain::vapid_keys::VapidKeys;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "master.key";
+/// What to do without the one that opens what is stored.
+pub const WHERE_IT_IS: &str = "copy it from the data folder of another machine of this newsroom, or from a backup. \
+                               If it is lost for good: khabar keys adopt";
 /// Where an older version kept its VAPID keys.
 pub const OLD_VAPID_FILE: &str = "vapid.json";
+
+/// The master key in the data folder; `None` when there is none.
+pub fn load(data_dir: &Path) -> anyhow::Result<Option<MasterKey>> {
+    read(&data_dir.join(FILE))
+}
 
 /// The master key in the data folder; made if there is none yet.
 ///
@@ -86,6 +94,12 @@ fn read(path: &Path) -> anyhow::Result<Option<MasterKey>> {
             path.display()
         );
     };
+    if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+        tracing::warn!(
+            "others on this machine may read {}; close it with chmod 600",
+            path.display()
+        );
+    }
     Ok(Some(MasterKey::new(first, keys.collect())))
 }
 
@@ -122,7 +136,6 @@ fn write(path: &Path, text: &str, clock: &dyn Clock) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use crate::domain::clock::SystemClock;
-    use std::os::unix::fs::PermissionsExt;
 
     /// What only the same key opens.
     fn seal(key: &MasterKey) -> Vec<u8> {

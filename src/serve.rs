@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::actions::agree_on_keys::agree_on_keys;
+use crate::actions::agree_on_keys::{agree_on_keys, keep_up_with_keys};
 use crate::actions::count_clicks::count_clicks;
 use crate::actions::create_user::{FIRST_ADMIN, FirstAdmin, create_first_admin};
 use crate::app::App;
@@ -20,7 +21,7 @@ use crate::domain::failure::Failure;
 use crate::http::{self, Edge, Metrics};
 use crate::jobs::worker::Worker;
 use crate::live::Tail;
-use crate::{demo, graphql, telemetry};
+use crate::{demo, graphql, keys, telemetry};
 
 /// How long everything together may take to end, counted from the signal.
 const END_TIMEOUT: Duration = Duration::from_secs(11);
@@ -28,6 +29,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(11);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often memory that is no longer needed is given back.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether there are other keys.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves the API and works on jobs until Ctrl-C or SIGTERM.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -43,10 +46,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let draining = end_on_signal();
     let tail = Tail::open(&app.db).await?;
     let worker = Worker::new(app.clone(), draining.clone()).await?;
+    let has_keys = Arc::new(AtomicBool::new(true));
     let edge = Edge {
         schema: graphql::build(&app, tail.live()),
         metrics: Metrics::new(app.clone(), metrics.clone()),
-        health: Arc::new(vec![("events", tail.health()), ("worker", worker.health())]),
+        health: Arc::new(vec![
+            ("events", tail.health()),
+            ("worker", worker.health()),
+            ("keys", Arc::clone(&has_keys)),
+        ]),
         draining: draining.clone(),
         under_way: TaskTracker::new(),
         app: app.clone(),
@@ -60,6 +68,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     background.spawn(tail.run(draining.clone()));
     background.spawn(worker.run());
     background.spawn(write_clicks(app.clone(), draining.clone()));
+    background.spawn(keep_keys(app.clone(), has_keys, draining.clone()));
     background.spawn(tidy(app.clone(), metrics, draining.clone()));
     background.close();
     let under_way = edge.under_way.clone();
@@ -80,6 +89,7 @@ pub async fn work(config: Config, watched_at: Option<SocketAddr>) -> anyhow::Res
     let worker = Worker::new(app.clone(), draining.clone()).await?;
     tracing::info!("working on {}", without_secrets(&app.config.database_url));
     let background = TaskTracker::new();
+    background.spawn(keep_keys(app.clone(), Arc::default(), draining.clone()));
     if let Some(watched_at) = watched_at {
         let metrics = telemetry::metrics()?;
         let listener = listen_on(watched_at).await?;
@@ -168,6 +178,34 @@ async fn tidy(app: App, metrics: PrometheusHandle, draining: CancellationToken) 
                 app.limits.forget_quiet();
                 metrics.run_upkeep();
             }
+        }
+    }
+}
+
+/// Takes up keys that came since the start, and says whether this process has all that it needs.
+async fn keep_keys(app: App, has_keys: Arc<AtomicBool>, draining: CancellationToken) {
+    let mut every = tokio::time::interval(KEYS_EVERY);
+    let mut complained = false;
+    loop {
+        tokio::select! {
+            () = draining.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        match keep_up_with_keys(&app).await {
+            Ok(has) => {
+                has_keys.store(has, Ordering::Relaxed);
+                if !has && !complained {
+                    let file = app.config.data_dir.join(keys::FILE);
+                    tracing::error!(
+                        "{} does not open the newest data key; {}",
+                        file.display(),
+                        keys::WHERE_IT_IS
+                    );
+                }
+                complained = !has;
+            }
+            // What serves requests says so itself.
+            Err(error) => tracing::debug!(%error, "keys cannot be looked at"),
         }
     }
 }

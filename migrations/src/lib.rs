@@ -14,8 +14,8 @@ mod m20261125_000008_sealed;
 mod m20261127_000009_generations;
 mod m20261127_000010_rounds;
 
-pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
+pub use sea_orm_migration::{MigrationStatus, SchemaManager};
 
 /// What every step answers to `use_transaction`: a step that is cut short leaves nothing behind, on
 /// SQLite too, which the library would spare the transaction.

@@ -33,10 +33,9 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     }
     if app.vault.learn_all(connection).await? == Some(false) {
         return Err(refused(format!(
-            "{} does not open what this newsroom has stored; copy the file {} from the data folder of the machine \
-             that was started first. If it is lost for good: khabar keys adopt",
+            "{} does not open what this newsroom has stored; {}",
             app.config.data_dir.join(keys::FILE).display(),
-            keys::FILE,
+            keys::WHERE_IT_IS,
         )));
     }
     let wipe_is_due = storage::setting::get(connection, WIPE).await?.as_deref() == Some(DUE);
@@ -44,6 +43,18 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
         app.alone(seal_all(app)).await?;
     }
     Ok(())
+}
+
+/// Learns the data keys that came since the start, by the master key that lies in the data folder now if
+/// it has been replaced. False while this process lacks the newest.
+pub async fn keep_up_with_keys(app: &App) -> anyhow::Result<bool> {
+    let connection = app.db.connection();
+    if app.vault.is_opened(connection).await? == Some(false)
+        && let Some(master) = keys::load(&app.config.data_dir)?
+    {
+        app.vault.change_master(master);
+    }
+    Ok(app.vault.learn_all(connection).await? != Some(false))
 }
 
 /// Fails under a master key that is not the newsroom's: nobody else could open what it seals.
@@ -55,7 +66,7 @@ pub(super) async fn ensure_ours(
     ensure!(
         is_ours,
         "the master key does not open what this newsroom has stored; if it was replaced on another machine, copy \
-         the file here and restart"
+         the file here"
     );
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! What an editor says of an alert, parsed alike when it is decided and when it is corrected.
 
+use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use url::Url;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::alert::{
-    Action, Alert, MAX_ACTION, MAX_ACTIONS, MAX_BODY, MAX_TITLE, Urgency, Words,
+    Action, Alert, AlertState, MAX_ACTION, MAX_ACTIONS, MAX_BODY, MAX_TITLE, Urgency, Words,
 };
 use crate::domain::clock::Timestamp;
 use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
@@ -15,6 +16,8 @@ use crate::storage;
 
 /// Characters of an address in an alert.
 const MAX_URL: usize = 500;
+/// How long ahead an alert may be decided.
+const LATEST: TimeDelta = TimeDelta::days(366);
 
 /// What readers are to be told. What is absent stays as it was, or comes from the story.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +34,8 @@ pub struct Input {
     pub actions: Option<Vec<Action>>,
     /// High for breaking news and normal for the rest when absent.
     pub urgency: Option<Urgency>,
-    /// When it is to be sent; at once when absent.
-    pub scheduled_at: Option<Timestamp>,
+    /// When it is to be sent; at once when absent. `Some(None)` sends one that waits at once.
+    pub scheduled_at: Option<Option<Timestamp>>,
     /// Alerts readers once more of a story that they have been alerted of.
     pub again: bool,
 }
@@ -94,16 +97,27 @@ impl Input {
             alert.actions = parse_actions(actions, "actions", &mut faults);
         }
         alert.urgency = self.urgency.unwrap_or(alert.urgency);
-        if let Some(scheduled_at) = self.scheduled_at {
-            if scheduled_at <= app.now() {
-                let message = "must lie in the future; leave it out to send at once";
-                faults.push(Rejection::invalid("scheduledAt", message));
+        match self.scheduled_at {
+            Some(Some(at)) => alert.scheduled_at = faults.take(schedule(at, app.now())),
+            Some(None) if alert.state == AlertState::Scheduled => {
+                alert.scheduled_at = Some(app.now());
             }
-            alert.scheduled_at = Some(scheduled_at);
+            Some(None) | None => {}
         }
         faults.check()?;
         Ok(alert)
     }
+}
+
+fn schedule<C: From<FieldCode>>(at: Timestamp, now: Timestamp) -> Result<Timestamp, Rejection<C>> {
+    let is_soon = now < at && at - now <= LATEST;
+    is_soon.then_some(at).ok_or_else(|| {
+        let message = format!(
+            "must lie in the future and at most {} days ahead; leave it out to send at once",
+            LATEST.num_days()
+        );
+        Rejection::invalid("scheduledAt", message)
+    })
 }
 
 async fn parse_translation<C: AlertCodes>(

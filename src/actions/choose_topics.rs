@@ -1,5 +1,6 @@
 //! What a reader wants to hear of, and when: parsed alike when opting in and when choosing anew.
 
+use chrono_tz::Tz;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
@@ -121,8 +122,7 @@ impl Choice {
     pub(super) async fn over<C: ChoiceCodes>(
         &self,
         connection: &impl ConnectionTrait,
-        mut topics: Topics,
-        mut manners: Manners,
+        (mut topics, mut manners): (Topics, Manners),
     ) -> Result<(Topics, Manners), Failure<C>> {
         let mut faults = Faults::default();
         if let Some(locale) = &self.locale {
@@ -152,7 +152,7 @@ impl Choice {
         topics.breaking_only = self.breaking_only.unwrap_or(topics.breaking_only);
         manners.breaking_always = self.breaking_always.unwrap_or(manners.breaking_always);
         if let Some(quiet) = &self.quiet_hours {
-            manners.quiet = quiet.as_ref().and_then(|quiet| faults.take(parse_quiet(quiet)));
+            manners.quiet = quiet.as_ref().and_then(|quiet| parse_quiet(quiet, &mut faults));
         }
         if let Some(most) = self.max_per_day {
             manners.max_per_day = most.and_then(|most| faults.take(parse_most(most)));
@@ -175,21 +175,25 @@ fn distinct<C: From<FieldCode>>(field: &str, ids: &[Uuid], faults: &mut Faults<C
     ids
 }
 
-fn parse_quiet<C: From<FieldCode>>(quiet: &Quiet) -> Result<QuietHours, Rejection<C>> {
-    let zone = quiet.time_zone.parse().map_err(|_| {
+fn parse_quiet<C: From<FieldCode>>(quiet: &Quiet, faults: &mut Faults<C>) -> Option<QuietHours> {
+    let zone = quiet.time_zone.parse::<Tz>().map_err(|_| {
         let message = "must be an IANA time zone such as Asia/Baghdad";
         Rejection::invalid("quietHours.timeZone", message)
-    })?;
-    let time = |field: &str, text: &str| {
+    });
+    let zone = faults.take(zone);
+    let mut time = |field: &str, text: &str| {
         let on_a_step = |minutes: &u16| minutes.is_multiple_of(STEP_MINUTES);
-        parse_time(text).filter(on_a_step).ok_or_else(|| {
+        let time = parse_time(text).filter(on_a_step).ok_or_else(|| {
             let message = "must be a time of day on a quarter of an hour, such as 22:00";
             Rejection::invalid(&format!("quietHours.{field}"), message)
-        })
+        });
+        faults.take(time)
     };
-    QuietHours::new(time("from", &quiet.from)?, time("until", &quiet.until)?, zone).ok_or_else(
-        || Rejection::invalid("quietHours.until", "must be another time than the beginning"),
-    )
+    let (from, until) = (time("from", &quiet.from), time("until", &quiet.until));
+    let hours = QuietHours::new(from?, until?, zone?).ok_or_else(|| {
+        Rejection::invalid("quietHours.until", "must be another time than the beginning")
+    });
+    faults.take(hours)
 }
 
 fn parse_most<C: From<FieldCode>>(most: i32) -> Result<u16, Rejection<C>> {

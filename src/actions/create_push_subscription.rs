@@ -8,7 +8,7 @@ use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::audience::{Manners, Topics};
-use crate::domain::failure::{Failure, Faults, FieldCode, Rejection};
+use crate::domain::failure::{Failure, Faults, FieldCode, Rejection, both};
 use crate::domain::push_subscription::{
     Endpoint, EndpointRules, PushKeys, parse_auth, parse_p256dh,
 };
@@ -87,12 +87,12 @@ pub(super) trait BrowserCodes: From<FieldCode> {
 /// which reaches nobody and in all else looks the same: so an endpoint can neither be taken over
 /// nor probed for.
 pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, Failure<Code>> {
-    let browser = input.browser.parse(app).await?;
+    let browser = input.browser.parse::<Code>(app).await;
     let names_key = input.browser.application_server_key.is_some();
     let change = app.begin().await?;
     let tx = change.transaction();
-    let nothing = (Topics::default(), Manners::default());
-    let (topics, manners) = input.choice.over::<Code>(tx, nothing.0, nothing.1).await?;
+    let choice = input.choice.over(tx, (Topics::default(), Manners::default())).await;
+    let (browser, (topics, manners)) = both(browser, choice)?;
     let presented = input.token.as_deref().map(token::hash);
     let token = Token::new("khp", app.clock.new_secret());
     let (hash, now) = (token.hash(), app.now());

@@ -52,7 +52,7 @@ pub async fn update_alert(
         let message = "the alert was called back; create another one";
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    if input.scheduled_at.is_some() && old.state != AlertState::Scheduled {
+    if input.scheduled_at.flatten().is_some() && old.state != AlertState::Scheduled {
         let message = "the alert is out already; only one that waits can be put off";
         return Err(Rejection::at("scheduledAt", Code::WrongState, message).into());
     }

@@ -4,7 +4,7 @@ use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::create_push_subscription::{BrowserCodes, BrowserInput};
 use super::takes_field_codes;
 use crate::app::App;
-use crate::domain::failure::{Failure, Rejection};
+use crate::domain::failure::{Failure, Rejection, both};
 use crate::domain::token;
 use crate::storage::push_subscription::{Stored, delete, lock_both, move_to};
 
@@ -57,27 +57,27 @@ pub async fn update_push_subscription(
     presented: &str,
     input: Input,
 ) -> Result<Stored, Failure<Code>> {
-    let browser = match input.browser {
-        Some(browser) => {
-            let parsed = browser.parse::<Code>(app).await;
-            let parsed = parsed.map_err(|failure| failure.below("browser"))?;
-            Some((parsed, browser.application_server_key.is_some()))
-        }
-        None => None,
+    let browser = match &input.browser {
+        Some(browser) => browser.parse::<Code>(app).await.map(Some),
+        None => Ok(None),
     };
+    let browser = browser.map_err(|failure| failure.below("browser"));
+    let names_key =
+        input.browser.as_ref().is_some_and(|browser| browser.application_server_key.is_some());
     let change = app.begin().await?;
     let tx = change.transaction();
     let hash = token::hash(presented);
-    let endpoint = browser.as_ref().map(|(browser, _)| &browser.endpoint);
+    let endpoint = browser.as_ref().ok().and_then(Option::as_ref).map(|browser| &browser.endpoint);
     let (known, there) = lock_both(tx, &app.vault, hash, endpoint).await?;
-    let Some(known) = known else {
+    let old = known.as_ref().map(|known| (known.topics.clone(), known.manners));
+    let known = known.ok_or_else(|| {
         let message = "opens no subscription; opt in again by pushSubscriptionCreate";
-        return Err(Rejection::at("token", Code::TokenNotFound, message).into());
-    };
-    let old = (known.topics.clone(), known.manners);
-    let (topics, manners) = input.choice.over::<Code>(tx, old.0, old.1).await?;
+        Rejection::at("token", Code::TokenNotFound, message).into()
+    });
+    let choice = input.choice.over(tx, old.unwrap_or_default()).await;
+    let ((known, browser), (topics, manners)) = both(both(known, browser), choice)?;
     choose_anew(app, tx, &known, (&topics, &manners)).await?;
-    if let Some((browser, names_key)) = browser {
+    if let Some(browser) = browser {
         let browser = match &there {
             Some(there) => browser.at_address_of(there, names_key),
             None => browser,

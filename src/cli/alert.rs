@@ -82,7 +82,7 @@ pub(super) struct Send {
     #[arg(long, value_parser = urgency)]
     urgency: Option<Urgency>,
     /// When it is to be sent, such as 2026-01-31T18:00:00+03:00; at once when absent.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
     /// Alerts readers once more of a story that they have been alerted of.
     #[arg(long)]
@@ -142,13 +142,15 @@ async fn run_send(app: &App, send: Send) -> anyhow::Result<()> {
         title: send.title,
         body: send.body,
         urgency: send.urgency,
-        scheduled_at: send.at,
+        scheduled_at: send.at.map(Some),
         again: send.again,
         ..Input::default()
     };
     let not_sent = |failure| {
         let exists = |code| matches!(code, create_alert::Code::AlertExists);
-        refused("no alert is sent", failure, |code| exists(code).then_some("here that is --again"))
+        refused("no alert is sent", at_flags(failure), |code| {
+            exists(code).then_some("here that is --again")
+        })
     };
     if send.dry_run {
         let previewed = preview_alert(app, &Viewer::System, article_id, input).await;
@@ -261,6 +263,20 @@ fn refused<C: Copy>(
     words.context(what)
 }
 
+/// The same faults, at what the command line calls the fields.
+fn at_flags<C>(mut failure: Failure<C>) -> Failure<C> {
+    if let Failure::Rejected(faults) = &mut failure {
+        for field in faults.iter_mut().flat_map(|fault| &mut fault.field) {
+            match field.as_str() {
+                "scheduledAt" => *field = "--at".to_owned(),
+                "title" | "body" => field.insert_str(0, "--"),
+                _ => {}
+            }
+        }
+    }
+    failure
+}
+
 /// An id as the database has it or as the API shows it.
 fn id_of(kind: Kind, text: &str) -> Option<Uuid> {
     let shown = || ids::decode(&text.into()).filter(|(found, _)| *found == kind);
@@ -273,6 +289,10 @@ fn alert_id(text: &str) -> Result<Uuid, String> {
 
 fn urgency(word: &str) -> Result<Urgency, String> {
     Urgency::from_word(word).ok_or_else(|| "expected very-low, low, normal or high".to_owned())
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "expected a time such as 2026-01-31T18:00:00+03:00".to_owned())
 }
 
 fn story(text: &str) -> Result<Story, String> {

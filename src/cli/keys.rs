@@ -26,8 +26,8 @@ pub(super) enum KeysCommand {
     /// Seals everything by a new data key, while the newsroom runs, and deletes prepared keys. Run it
     /// now and then, and after restoring a backup of the database.
     RotateData,
-    /// Makes a new master key in this data folder. Copy it to every other machine, and restart every
-    /// server and worker. Run `rotate-data` after that when somebody may have read the old one.
+    /// Makes a new master key in this data folder. Copy it to every other machine; servers and workers
+    /// that run take it up. Run `rotate-data` after that when somebody may have read the old one.
     RotateMaster,
     /// Makes a new VAPID key pair for those who subscribe from now on. The old one goes on serving
     /// its readers, whose browsers change over at their next visit.
@@ -45,11 +45,11 @@ pub(super) enum KeysCommand {
 
 impl KeysCommand {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        if matches!(self, Self::Adopt) {
+            return adopt(App::open_anew(config).await?).await;
+        }
         let app = App::open(config).await?;
         app.migrate().await?;
-        if matches!(self, Self::Adopt) {
-            return adopt(&app).await;
-        }
         agree_on_keys(&app).await.map_err(Failure::into_words)?;
         match self {
             Self::Generate => say(&format!("{}\n", public_key(&app).await?)),
@@ -72,10 +72,11 @@ async fn public_key(app: &App) -> anyhow::Result<String> {
     Ok(newest.context("there is no VAPID key")?.1)
 }
 
-async fn adopt(app: &App) -> anyhow::Result<()> {
-    let adopted = adopt_keys(app).await.map_err(Failure::into_words)?;
+async fn adopt(app: App) -> anyhow::Result<()> {
+    app.migrate().await?;
+    let adopted = adopt_keys(&app).await.map_err(Failure::into_words)?;
     let said = if adopted { "adopted" } else { "nothing to do: it is the newsroom's already" };
-    say(&format!("{said}\nVAPID key  {}\n", public_key(app).await?))
+    say(&format!("{said}\nVAPID key  {}\n", public_key(&app).await?))
 }
 
 async fn add(app: &App, pair: VapidKeys) -> anyhow::Result<()> {
@@ -109,8 +110,8 @@ async fn rotate_data(app: &App) -> anyhow::Result<()> {
 async fn rotate_master(app: &App) -> anyhow::Result<()> {
     rotate_master_key(app).await?;
     say(&format!(
-        "{} holds another key from now on: copy it to every machine of the newsroom, and restart every server and worker.\n\
-         When somebody may have read the one before, run khabar keys rotate-data once all are restarted, and not before.\n",
+        "{} holds another key from now on: copy it to every machine of the newsroom. Servers and workers that run take it up.\n\
+         When somebody may have read the one before, run khabar keys rotate-data once it is copied.\n",
         app.config.data_dir.join(keys::FILE).display()
     ))
 }
@@ -122,10 +123,13 @@ async fn status(app: &App) -> anyhow::Result<()> {
         let (id, since, count) = (key.id, key.created_at.date_naive(), key.push_subscriptions);
         lines += &format!("data key {id}, since {since}: seals {count} push subscriptions\n");
     }
+    let newest = storage::vapid_key::newest(connection).await?.map(|(_, public)| public);
     for key in storage::vapid_key::all(connection).await? {
         let (public, since, count) =
             (key.public_key, key.created_at.date_naive(), key.push_subscriptions);
-        lines += &format!("VAPID key {public}, since {since}: {count} push subscriptions\n");
+        let is_newest = newest.as_ref() == Some(&public);
+        let note = if is_newest { "; browsers subscribe with it now" } else { "" };
+        lines += &format!("VAPID key {public}, since {since}: {count} push subscriptions{note}\n");
     }
     let prepared = storage::prepared_keys::count(connection).await?;
     lines += &format!("prepared keys: {prepared}\n");

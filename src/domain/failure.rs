@@ -102,6 +102,21 @@ impl<C> Failure<C> {
     }
 }
 
+/// Both of two inputs, or the faults of both.
+pub fn both<A, B, C>(
+    one: Result<A, Failure<C>>,
+    other: Result<B, Failure<C>>,
+) -> Result<(A, B), Failure<C>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Failure::Rejected(mut faults)), Err(Failure::Rejected(more))) => {
+            faults.extend(more);
+            Err(Failure::Rejected(faults))
+        }
+        (Err(Failure::Rejected(_)), Err(worse)) | (Err(worse), _) | (_, Err(worse)) => Err(worse),
+    }
+}
+
 impl<C> From<Rejection<C>> for Failure<C> {
     fn from(rejection: Rejection<C>) -> Self {
         Self::Rejected(vec![rejection])

@@ -90,13 +90,19 @@ pub struct AlertAction {
     url: String,
 }
 
-/// Messages that were given up, by what the push services said last.
+/// Messages that have something in common: what the push services said of them last.
 #[derive(SimpleObject)]
-pub struct AlertGivenUp {
-    /// The HTTP status of the last answer; null when there was none.
+pub struct AlertAnswer {
+    /// The HTTP status of the last answer; null when there was none, or the message was not sent yet.
     status: Option<i32>,
     /// How many.
     count: i64,
+}
+
+impl From<(Option<i32>, i64)> for AlertAnswer {
+    fn from((status, count): (Option<i32>, i64)) -> Self {
+        Self { status, count }
+    }
 }
 
 /// The decision to notify readers of one story, and how far it has come. For editors.
@@ -187,16 +193,23 @@ impl Alert {
         Ok(storage::alert_retry::count(connection, self.0.id).await?)
     }
 
+    /// The same, by what the push services said last.
+    async fn retrying_after(&self, ctx: &Context<'_>) -> Result<Vec<AlertAnswer>, Error> {
+        let connection = ctx.app()?.db.connection();
+        let waiting = storage::alert_retry::waiting(connection, self.0.id).await?;
+        Ok(waiting.into_iter().map(AlertAnswer::from).collect())
+    }
+
     /// Messages that were given up; `alertReplay` tries them again.
     async fn failed(&self) -> i64 {
         self.0.counts.failed
     }
 
     /// The same, by what the push services said last.
-    async fn given_up(&self, ctx: &Context<'_>) -> Result<Vec<AlertGivenUp>, Error> {
+    async fn given_up(&self, ctx: &Context<'_>) -> Result<Vec<AlertAnswer>, Error> {
         let connection = ctx.app()?.db.connection();
         let buried = storage::alert_retry::buried(connection, self.0.id).await?;
-        Ok(buried.into_iter().map(|(status, count)| AlertGivenUp { status, count }).collect())
+        Ok(buried.into_iter().map(AlertAnswer::from).collect())
     }
 
     /// Messages that were not sent: the reader had had enough for the day, or slept until it was
@@ -246,6 +259,14 @@ impl Alert {
     }
 }
 
+/// The alert with an id; none for whoever may not see any.
+pub(super) async fn by_id(ctx: &Context<'_>, id: Uuid) -> Result<Option<Alert>, Error> {
+    if !ctx.viewer().may(Permission::PublishArticles) {
+        return Ok(None);
+    }
+    Ok(storage::alert::by_id(ctx.app()?.db.connection(), id).await?.map(Alert))
+}
+
 /// Looks alerts up.
 #[derive(Default)]
 pub struct AlertQuery;
@@ -255,8 +276,7 @@ impl AlertQuery {
     /// An alert; null when there is none. For editors.
     async fn alert(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Alert>, Error> {
         ctx.require(Permission::PublishArticles)?;
-        let id = ids::of(Kind::Alert, &id);
-        Ok(storage::alert::by_id(ctx.app()?.db.connection(), id).await?.map(Alert))
+        by_id(ctx, ids::of(Kind::Alert, &id)).await
     }
 
     /// Alerts, the latest first. For editors.

@@ -55,8 +55,9 @@ pub struct AlertInput {
     actions: Option<Vec<AlertActionInput>>,
     /// HIGH for breaking news and NORMAL for the rest when absent.
     urgency: Option<AlertUrgency>,
-    /// When it is to be sent; at once when absent.
-    scheduled_at: Option<Timestamp>,
+    /// When it is to be sent, at most 366 days ahead; at once when absent. Null in a correction sends one
+    /// that waits at once.
+    scheduled_at: MaybeUndefined<Timestamp>,
     /// Alerts readers once more of a story that they have been alerted of. Without it a second alert
     /// is refused, so that a click that came twice does no harm.
     #[graphql(default)]
@@ -78,7 +79,7 @@ impl From<AlertInput> for Input {
             image: patch(input.image),
             actions: input.actions.map(|all| all.into_iter().map(action).collect()),
             urgency: input.urgency.map(Into::into),
-            scheduled_at: input.scheduled_at,
+            scheduled_at: patch(input.scheduled_at),
             again: input.again,
         }
     }
@@ -226,8 +227,8 @@ impl AlertMutation {
     }
 
     /// Corrects an alert. What readers have on their screens is replaced, not added to: the message
-    /// goes out anew to all of them under the same tag. One that waits is changed, or put off by
-    /// `scheduledAt`. For editors.
+    /// goes out anew to all of them under the same tag. One that waits is changed, or sent at another
+    /// time by `scheduledAt`. For editors.
     async fn alert_update(
         &self,
         ctx: &Context<'_>,

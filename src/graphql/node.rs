@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Error, ID, Interface, Object};
 
+use super::alert::{self, Alert};
 use super::article::Article;
 use super::category::{self, Category};
 use super::comment::{self, Comment};
@@ -20,6 +21,8 @@ const MAX_NODES: usize = 100;
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Opaque, and the same for ever."))]
 pub enum Node {
+    /// The decision to notify readers.
+    Alert(Alert),
     /// A story.
     Article(Article),
     /// Whoever wrote one.
@@ -74,6 +77,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         }
         Kind::Category => category::by_id(ctx, id).await?.map(Node::Category),
         Kind::Comment => comment::by_id(ctx, id).await?.map(Node::Comment),
-        Kind::Alert | Kind::User => None,
+        Kind::Alert => alert::by_id(ctx, id).await?.map(Node::Alert),
+        Kind::User => None,
     })
 }

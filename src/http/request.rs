@@ -43,7 +43,7 @@ pub(super) async fn identify(
     let status = response.status().as_u16();
     metrics::histogram!("khabar_http_seconds", "status" => status.to_string()).record(seconds);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    tracing::info!(%method, route, status, ms = seconds * 1_000.0, request_id = id, "request");
+    tracing::info!(%method, route, status, ms = (seconds * 1_000_000.0).round() / 1_000.0, request_id = id, "request");
     response
 }
 

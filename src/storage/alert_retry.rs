@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Set,
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, Set,
 };
 use uuid::Uuid;
 
@@ -277,19 +277,34 @@ pub async fn revive(
     exhume(connection, alert_id).await
 }
 
+/// How many have to be tried again for an alert, by the status code of the last answer.
+pub async fn waiting(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
+    let find = Entity::find().filter(COLUMN.alert_id.eq(alert_id));
+    by_answer(connection, find, Column::LastStatus).await
+}
+
 /// How many were given up for an alert, by the status code of the last answer.
 pub async fn buried(
     connection: &impl ConnectionTrait,
     alert_id: Uuid,
 ) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
-    use dead_letter::Column;
-    dead_letter::Entity::find()
-        .select_only()
-        .column(Column::LastStatus)
-        .column_as(Column::PushSubscriptionId.count(), "count")
-        .filter(dead_letter::COLUMN.alert_id.eq(alert_id))
-        .group_by(Column::LastStatus)
-        .order_by_asc(dead_letter::COLUMN.last_status)
+    let find = dead_letter::Entity::find().filter(dead_letter::COLUMN.alert_id.eq(alert_id));
+    by_answer(connection, find, dead_letter::Column::LastStatus).await
+}
+
+async fn by_answer<E: EntityTrait>(
+    connection: &impl ConnectionTrait,
+    find: Select<E>,
+    status: E::Column,
+) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
+    find.select_only()
+        .column(status)
+        .expr_as(Expr::cust("COUNT(*)"), "count")
+        .group_by(status)
+        .order_by_asc(status)
         .into_tuple()
         .all(connection)
         .await

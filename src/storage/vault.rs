@@ -4,11 +4,12 @@
 //! key, which is a file of the newsroom's machines: so a new data key needs no new file anywhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use khabar_migrations::SchemaManager;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityName, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
 use super::entities::data_key::{ActiveModel, COLUMN, Entity, Model};
@@ -28,7 +29,7 @@ pub struct Sealed {
 /// Seals and opens. Clones are the same vault.
 #[derive(Debug, Clone)]
 pub struct Vault {
-    master: MasterKey,
+    master: Arc<RwLock<MasterKey>>,
     clock: Arc<dyn Clock>,
     /// Data keys that were looked at; `None` for those that the master key does not open.
     known: Arc<RwLock<HashMap<i32, Option<SealingKey>>>>,
@@ -45,7 +46,13 @@ pub struct Sealer<'a> {
 impl Vault {
     /// A vault that this master key opens.
     pub fn new(master: impl Into<MasterKey>, clock: Arc<dyn Clock>) -> Self {
-        Self { master: master.into(), clock, known: Arc::default() }
+        Self { master: Arc::new(RwLock::new(master.into())), clock, known: Arc::default() }
+    }
+
+    /// Opens by another master key from now on. What was learned by the one before stays known.
+    pub fn change_master(&self, master: MasterKey) {
+        *self.master.write().unwrap_or_else(PoisonError::into_inner) = master;
+        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, key| key.is_some());
     }
 
     /// What seals by the newest data key: ask once, and seal as much as a transaction needs.
@@ -94,16 +101,16 @@ impl Vault {
     }
 
     /// Learns every data key, so that they last for as long as this process whatever becomes of the
-    /// master key. Answers whether it opens the newest; `None` when there is none.
+    /// master key. Answers whether the newest is known; `None` when there is none.
     pub async fn learn_all(
         &self,
         connection: &impl ConnectionTrait,
     ) -> Result<Option<bool>, DbErr> {
-        let mut opens_newest = None;
+        let mut knows_newest = None;
         for row in Entity::find().order_by_asc(COLUMN.id).all(connection).await? {
-            opens_newest = Some(self.learn(row).is_ok());
+            knows_newest = Some(self.learn(row).is_ok());
         }
-        Ok(opens_newest)
+        Ok(knows_newest)
     }
 
     /// Whether the master key opens the newest data key; `None` when there is none.
@@ -141,13 +148,17 @@ impl Vault {
 
     /// Seals a secret of the newsroom's own by the master key.
     pub fn seal_secret(&self, place: &[u8], secret: &[u8; KEY]) -> Result<Vec<u8>, DbErr> {
-        let sealed = self.master.seal(self.nonce(), place, secret);
+        let sealed = self.master().seal(self.nonce(), place, secret);
         sealed.ok_or_else(|| DbErr::Custom("sealing failed".to_owned()))
     }
 
     /// A secret of the newsroom's own; `None` when another master key has sealed it.
     pub fn open_secret(&self, place: &[u8], sealed: &[u8]) -> Option<[u8; KEY]> {
-        self.master.open(place, sealed)
+        self.master().open(place, sealed)
+    }
+
+    fn master(&self) -> RwLockReadGuard<'_, MasterKey> {
+        self.master.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, key_id: i32) -> Option<Option<SealingKey>> {
@@ -194,6 +205,12 @@ pub struct DataKey {
     pub created_at: Timestamp,
     /// Push subscriptions that it seals.
     pub push_subscriptions: u64,
+}
+
+/// Whether there is a data key, in a database of any version.
+pub async fn has_keys(connection: &DatabaseConnection) -> Result<bool, DbErr> {
+    let has_table = SchemaManager::new(connection).has_table(Entity.table_name()).await?;
+    Ok(has_table && Entity::find().one(connection).await?.is_some())
 }
 
 /// The data keys, oldest first.

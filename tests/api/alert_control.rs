@@ -31,9 +31,11 @@ async fn a_scheduled_alert_waits_for_its_time_and_can_be_put_off() {
     let (newsroom, push, readers) = with_readers(1).await;
     let article = newsroom.published("غداً").await;
     let create = |input: Value| json!({ "article": article_id(article.id), "input": input });
-    let past = create(json!({ "scheduledAt": "2024-11-23T04:00:00Z" }));
-    let refused = edit(&newsroom, "AlertCreate", past).await;
-    assert_eq!(refused.user_errors("alertCreate"), ["scheduledAt: INVALID"]);
+    for never in ["2024-11-23T04:00:00Z", "2025-11-25T05:00:00Z", "9999-01-01T00:00:00Z"] {
+        let never = create(json!({ "scheduledAt": never }));
+        let refused = edit(&newsroom, "AlertCreate", never).await;
+        assert_eq!(refused.user_errors("alertCreate"), ["scheduledAt: INVALID"]);
+    }
     let later = create(json!({ "scheduledAt": "2024-11-23T05:00:00Z" }));
     let created = edit(&newsroom, "AlertCreate", later.clone()).await;
     let twice = edit(&newsroom, "AlertCreate", later).await;
@@ -53,6 +55,23 @@ async fn a_scheduled_alert_waits_for_its_time_and_can_be_put_off() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
     assert_eq!(push.titles(&readers[0]), ["غداً"]);
+}
+
+#[tokio::test]
+async fn a_scheduled_alert_can_be_sent_at_once() {
+    let (newsroom, push, readers) = with_readers(1).await;
+    let article = newsroom.published("غداً").await;
+    let later = json!({ "scheduledAt": "2024-11-24T05:00:00Z" });
+    let create = json!({ "article": article_id(article.id), "input": later });
+    let created = edit(&newsroom, "AlertCreate", create).await;
+    let id = created.text("/alertCreate/alert/id");
+    let now = json!({ "id": id, "input": { "scheduledAt": null } });
+    assert_eq!(edit(&newsroom, "AlertUpdate", now).await.user_errors("alertUpdate"), [""; 0]);
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    newsroom.test.advance(TimeDelta::days(1));
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&readers[0]), ["غداً"], "and not once more at its time");
 }
 
 #[tokio::test]
@@ -145,9 +164,12 @@ async fn those_who_were_given_up_are_tried_again_and_nobody_else() {
     assert_eq!(early.user_errors("alertReplay"), ["id: WRONG_STATE"]);
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/1");
-    let given_up = "query($id: ID!) { alert(id: $id) { givenUp { status count } } }";
+    let given_up =
+        "query($id: ID!) { node(id: $id) { ... on Alert { givenUp { status count } } } }";
+    let hidden = newsroom.test.as_role(Role::Reporter, given_up, json!({ "id": id })).await;
+    assert_eq!(hidden.at("/node"), Value::Null);
     let given_up = newsroom.test.as_role(Role::Editor, given_up, json!({ "id": id })).await;
-    assert_eq!(given_up.at("/alert/givenUp"), json!([{ "status": 400, "count": 1 }]));
+    assert_eq!(given_up.at("/node/givenUp"), json!([{ "status": 400, "count": 1 }]));
     let replayed = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
     assert_eq!(replayed.at("/alertReplay/alert/state"), "SENDING");
     newsroom.test.run_jobs().await;

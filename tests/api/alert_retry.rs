@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use khabar::domain::viewer::Role;
 use khabar::storage;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -101,6 +102,10 @@ async fn a_wait_that_the_service_asks_for_is_kept() {
     push.script(&browser, script);
     let id = alert(&newsroom, "خبر").await;
     newsroom.test.run_jobs().await;
+    let why = "query($id: ID!) { alert(id: $id) { retrying retryingAfter { status count } } }";
+    let why = newsroom.test.as_role(Role::Editor, why, json!({ "id": id })).await;
+    let after = json!([{ "status": 429, "count": 1 }]);
+    assert_eq!(why.at("/alert"), json!({ "retrying": 1, "retryingAfter": after }));
     for (minutes, answers) in [(119, 1), (2, 2), (230, 2), (15, 3)] {
         newsroom.test.advance(TimeDelta::minutes(minutes));
         newsroom.test.run_jobs().await;

@@ -1,6 +1,6 @@
 //! The first start: what instances that start at once agree on.
 
-use khabar::actions::agree_on_keys::{adopt_keys, agree_on_keys};
+use khabar::actions::agree_on_keys::{adopt_keys, agree_on_keys, keep_up_with_keys};
 use khabar::actions::create_user::{self, Code, FirstAdmin, create_first_admin, create_user};
 use khabar::app::App;
 use khabar::domain::failure::Failure;
@@ -70,9 +70,10 @@ async fn a_machine_with_another_master_key_does_not_take_part() {
     let other = App { vault: Vault::new(master, first.clock.clone()), ..first.clone() };
     agree_on_keys(&first).await.unwrap();
     let refused = agree_on_keys(&other).await.unwrap_err().into_words().to_string();
-    assert!(refused.contains("master.key") && refused.contains("copy the file"), "{refused}");
+    assert!(refused.contains("master.key") && refused.contains("copy it from"), "{refused}");
     assert!(!adopt_keys(&first).await.unwrap(), "it is the newsroom's already");
     assert!(adopt_keys(&other).await.unwrap());
     agree_on_keys(&other).await.unwrap();
     assert!(agree_on_keys(&first).await.is_err());
+    assert!(!keep_up_with_keys(&first).await.unwrap() && keep_up_with_keys(&other).await.unwrap());
 }

@@ -109,16 +109,27 @@ async fn every_fault_is_named_at_its_field() {
     let test = TestApp::start_with(LOOPBACK).await.found().await.test;
     let endpoint = "https://169.254.169.254/fcm.googleapis.com";
     let keys = json!({ "p256dh": "AAAA", "auth": "" });
-    let input = json!({ "input": { "endpoint": endpoint, "keys": keys, "locale": "ar-IQ" } });
+    let quiet = json!({ "from": "22:01", "until": "25:00", "timeZone": "Baghdad" });
+    let input = json!({
+        "input": { "endpoint": endpoint, "keys": keys, "locale": "fr", "quietHours": quiet },
+    });
     let answer = test.read(&operation("PushSubscriptionCreate"), input).await;
     let faults = ["endpoint: INVALID", "keys.p256dh: INVALID", "keys.auth: INVALID"];
-    assert_eq!(answer.user_errors("pushSubscriptionCreate"), faults);
+    let chosen = [
+        "locale: EDITION_NOT_FOUND",
+        "quietHours.timeZone: INVALID",
+        "quietHours.from: INVALID",
+        "quietHours.until: INVALID",
+    ];
+    assert_eq!(answer.user_errors("pushSubscriptionCreate"), [&faults[..], &chosen[..]].concat());
     assert_eq!(answer.at("/pushSubscriptionCreate/token"), serde_json::Value::Null);
-    let input = json!({ "browser": { "endpoint": endpoint, "keys": keys } });
+    let browser = json!({ "endpoint": endpoint, "keys": keys });
+    let input = json!({ "browser": browser, "locale": "fr", "quietHours": quiet });
     let moved = json!({ "token": "khp_unknown", "input": input });
     let answer = test.read(&operation("PushSubscriptionUpdate"), moved).await;
     let below = faults.map(|fault| format!("browser.{fault}"));
-    assert_eq!(answer.user_errors("pushSubscriptionUpdate"), below);
+    let expected = [&["token: TOKEN_NOT_FOUND".to_owned()], &below[..], &chosen.map(str::to_owned)];
+    assert_eq!(answer.user_errors("pushSubscriptionUpdate"), expected.concat());
 }
 
 #[tokio::test]

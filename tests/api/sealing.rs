@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
-use khabar::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
+use khabar::actions::agree_on_keys::{
+    add_vapid_keys, adopt_keys, agree_on_keys, keep_up_with_keys,
+};
 use khabar::actions::agree_on_opt_out_key::opt_out_key;
 use khabar::actions::rotate_data_key::rotate_data_key;
 use khabar::actions::rotate_master_key::rotate_master_key;
@@ -315,6 +317,11 @@ async fn a_new_master_key_takes_over_while_other_instances_run() {
     let old = with_master_key(app, 7);
     assert!(agree_on_keys(&old).await.is_err() && opt_out_key(&old).await.is_err());
     assert!(rotate_master_key(&old).await.is_err() && rotate_data_key(&old, |_| {}).await.is_err());
+    // It takes the file up once it is there: another data key and the links are its own again.
+    rotate_data_key(&new, |_| {}).await.unwrap();
+    assert!(keep_up_with_keys(&old).await.unwrap());
+    agree_on_keys(&old).await.unwrap();
+    assert_eq!(opt_out_key(&old).await.unwrap().token(1), links);
     agree_on_keys(&new).await.unwrap();
     assert_eq!(opt_out_key(&new).await.unwrap().token(1), links);
     let id = alert(&newsroom, "خبر").await;

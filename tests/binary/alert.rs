@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use khabar::domain::clock::SystemClock;
+use chrono::TimeDelta;
+use khabar::domain::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::database::TestDatabase;
@@ -126,7 +127,7 @@ async fn without_a_worker_it_says_so_and_ctrl_c_leaves_the_alert() {
     );
     contains(&refused(run(&mut alert(&database, &["send", missing]))), &["publish it first"]);
     let past = ["send", STORY, "--at", "2001-01-01T00:00:00Z"];
-    contains(&refused(run(&mut alert(&database, &past))), &["scheduledAt: must lie in the future"]);
+    contains(&refused(run(&mut alert(&database, &past))), &["--at: must lie in the future"]);
 
     let mut sending = alert(&database, &["send", STORY])
         .stderr(Stdio::piped())
@@ -147,9 +148,15 @@ async fn without_a_worker_it_says_so_and_ctrl_c_leaves_the_alert() {
     let (called_back, _) = told(run(&mut alert(&database, &["cancel", &id])));
     contains(&called_back, &["called back", "State      CANCELLED"]);
     refused(run(&mut alert(&database, &["cancel", &id])));
-    let (later, _) =
-        told(run(&mut alert(&database, &["send", STORY, "--at", "2999-01-01T00:00:00Z"])));
-    contains(&later, &["It is sent at 2999-01-01T00:00:00Z"]);
+    let never =
+        refused(run(&mut alert(&database, &["send", STORY, "--at", "2999-01-01T00:00:00Z"])));
+    contains(&never, &["--at: must lie in the future and at most 366 days ahead"]);
+    let tomorrow =
+        (SystemClock.now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (later, _) = told(run(&mut alert(&database, &["send", STORY, "--at", &tomorrow])));
+    contains(&later, &["It is sent at ", &tomorrow]);
+    let (listed, _) = told(run(&mut alert(&database, &["status"])));
+    contains(&listed, &["SCHEDULED  ", &tomorrow]);
     let nobody = "00000000-0000-0000-0000-000000000007";
     for command in ["status", "cancel", "replay"] {
         let errors = refused(run(&mut alert(&database, &[command, nobody])));

@@ -24,7 +24,8 @@ async fn keys_rotate_come_from_elsewhere_and_are_listed() {
     assert_eq!(first, says(&database, &["generate"]), "made once");
     assert_eq!(first.trim().len(), 87, "65 bytes in base64url");
     let status = says(&database, &["status"]);
-    for line in ["data key 1, since", first.trim(), "prepared keys: 0"] {
+    let newest = "browsers subscribe with it now";
+    for line in ["data key 1, since", first.trim(), newest, "prepared keys: 0"] {
         assert!(status.contains(line), "{line} is missing in {status}");
     }
 
@@ -48,6 +49,7 @@ async fn keys_rotate_come_from_elsewhere_and_are_listed() {
     assert!(refuses(&database, &["import", file]).contains("has this key pair already"));
     let status = says(&database, &["status"]);
     assert_eq!(status.matches("VAPID key").count(), 3, "{status}");
+    assert_eq!(status.matches(newest).count(), 1, "{status}");
     assert!(says(&database, &["adopt"]).contains("nothing to do"));
 }
 
@@ -68,8 +70,11 @@ async fn a_master_key_is_replaced_and_nobody_notices() {
 async fn a_lost_master_key_is_replaced_on_purpose_alone() {
     let database = TestDatabase::create_empty().await;
     let first = says(&database, &["generate"]);
-    std::fs::remove_file(database.folder.path().join("data/master.key")).unwrap();
-    assert!(refuses(&database, &["generate"]).contains("khabar keys adopt"));
+    let file = database.folder.path().join("data/master.key");
+    std::fs::remove_file(&file).unwrap();
+    let refused = refuses(&database, &["generate"]);
+    assert!(refused.contains("master.key is missing") && refused.contains("khabar keys adopt"));
+    assert!(!file.exists(), "no other one was made in its place");
     let adopted = says(&database, &["adopt"]);
     assert!(adopted.starts_with("adopted") && !adopted.contains(first.trim()), "{adopted}");
     assert!(adopted.contains(says(&database, &["generate"]).trim()));

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use indicatif::{ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-use super::report::Standing;
+use super::report::{Standing, instant};
 use crate::app::App;
 use crate::domain::alert::AlertState;
 use crate::domain::clock::Timestamp;
@@ -28,7 +28,7 @@ pub(super) async fn follow(app: &App, id: Uuid) -> anyhow::Result<Standing> {
     let mut display = Display::new();
     let mut seen = Standing::of(app, id).await?;
     let mut moved_at = app.now();
-    let mut warned = false;
+    let (mut warned, mut explained) = (false, false);
     loop {
         display.show(&seen, app.now());
         if !seen.alert.state.may_cancel() {
@@ -38,6 +38,15 @@ pub(super) async fn follow(app: &App, id: Uuid) -> anyhow::Result<Standing> {
         if !warned && app.now() - moved_at >= PATIENCE && is_left_alone(app).await? {
             warned = true;
             display.say(warning(seen.alert.state));
+        }
+        if !explained && seen.is_retrying_alone() && app.now() - moved_at >= PATIENCE {
+            explained = true;
+            display.say(&format!(
+                "only messages that are tried again are left: {}. They are until {}; Ctrl-C ends the \
+                 showing, and not the alert",
+                seen.explain_retries(),
+                instant(seen.alert.expires_at)
+            ));
         }
         tokio::select! {
             heard = &mut stopped => {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::LIST;
 use crate::app::App;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertState};
 use crate::domain::clock::Timestamp;
 use crate::domain::text;
 use crate::graphql::ids::{self, Kind};
@@ -19,8 +19,8 @@ const SHORT: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
     pub alert: Alert,
-    /// Messages that are tried again.
-    pub retrying: u64,
+    /// Messages that are tried again, by the status that was answered last.
+    retrying: Vec<(Option<i32>, i64)>,
     /// Messages that were given up, by the status that was answered last.
     given_up: Vec<(Option<i32>, i64)>,
 }
@@ -33,7 +33,7 @@ impl Standing {
     }
 
     pub(super) async fn with_retries(app: &App, alert: Alert) -> anyhow::Result<Self> {
-        let retrying = alert_retry::count(app.db.connection(), alert.id).await?;
+        let retrying = alert_retry::waiting(app.db.connection(), alert.id).await?;
         let given_up = alert_retry::buried(app.db.connection(), alert.id).await?;
         Ok(Self { alert, retrying, given_up })
     }
@@ -46,7 +46,7 @@ impl Standing {
             "accepted {}  gone {}  retrying {}  failed {}{}{}",
             counts.accepted,
             counts.gone,
-            self.retrying,
+            self.retrying(),
             counts.failed,
             self.rate(now).map(|rate| format!("  {rate}")).unwrap_or_default(),
             left.unwrap_or_default(),
@@ -57,34 +57,25 @@ impl Standing {
     pub(super) fn table(&self, now: Timestamp) -> String {
         let alert = &self.alert;
         let counts = alert.counts;
-        let given_up = self.given_up.iter().map(|(status, count)| match status {
-            Some(status) => format!("{count} after {status}"),
-            None => format!("{count} after no answer"),
-        });
-        let given_up = given_up.collect::<Vec<_>>().join(", ");
-        let failed = match given_up.as_str() {
-            "" => counts.failed.to_string(),
-            _ => format!("{} ({given_up})", counts.failed),
-        };
         let ended = match alert.finished_at {
             Some(at) => instant(at),
             None => self.left(now).map_or("-".to_owned(), |left| format!("in about {left}")),
         };
-        let at = |at: Option<Timestamp>| at.map_or("-".to_owned(), instant);
         let rows = [
             ("Alert", alert.id.to_string()),
             ("Title", alert.words.title.clone()),
             ("State", alert.state.as_str().to_owned()),
+            ("Round", alert.round.to_string()),
             ("Decided", instant(alert.created_at)),
-            ("Scheduled", at(alert.scheduled_at)),
-            ("Began", at(alert.started_at)),
+            ("Scheduled", optional(alert.scheduled_at)),
+            ("Began", optional(alert.started_at)),
             ("Ended", ended),
             ("Audience", alert.audience.to_string()),
             ("Queued", alert.queued().to_string()),
             ("Accepted", counts.accepted.to_string()),
             ("Gone", counts.gone.to_string()),
-            ("Retrying", self.retrying.to_string()),
-            ("Failed", failed),
+            ("Retrying", self.explain_retries()),
+            ("Failed", explained(counts.failed, &self.given_up)),
             ("Suppressed", counts.suppressed.to_string()),
             ("Clicked", alert.clicked.to_string()),
             ("Rate", self.rate(now).unwrap_or("-".to_owned())),
@@ -101,12 +92,15 @@ impl Standing {
             "article": ids::encode(Kind::Article, alert.article_id).as_str(),
             "title": alert.words.title,
             "state": alert.state.as_str(),
+            "round": alert.round,
             "audience": alert.audience,
             "queued": alert.queued(),
             "accepted": counts.accepted,
             "gone": counts.gone,
-            "retrying": self.retrying,
+            "retrying": self.retrying(),
+            "retryingAfter": json_of(&self.retrying),
             "failed": counts.failed,
+            "givenUp": json_of(&self.given_up),
             "suppressed": counts.suppressed,
             "clicked": alert.clicked,
             "perSecond": alert.per_second(now),
@@ -116,6 +110,23 @@ impl Standing {
             "startedAt": alert.started_at,
             "finishedAt": alert.finished_at,
         })
+    }
+
+    /// Messages that are tried again.
+    fn retrying(&self) -> i64 {
+        self.retrying.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The same, by what was answered.
+    pub(super) fn explain_retries(&self) -> String {
+        explained(self.retrying(), &self.retrying)
+    }
+
+    /// Whether nothing is left to do but to try some again.
+    pub(super) fn is_retrying_alone(&self) -> bool {
+        self.alert.state == AlertState::Sending
+            && self.alert.queued() <= self.retrying()
+            && self.retrying() > 0
     }
 
     fn rate(&self, now: Timestamp) -> Option<String> {
@@ -129,29 +140,69 @@ impl Standing {
     }
 }
 
+/// A count with the answers behind it.
+fn explained(count: i64, answers: &[(Option<i32>, i64)]) -> String {
+    let answers = answers.iter().map(|(status, count)| match status {
+        Some(status) => format!("{count} after {status}"),
+        None => format!("{count} without an answer"),
+    });
+    match answers.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => count.to_string(),
+        answers => format!("{count} ({answers})"),
+    }
+}
+
+fn json_of(answers: &[(Option<i32>, i64)]) -> serde_json::Value {
+    answers.iter().map(|(status, count)| json!({ "status": status, "count": count })).collect()
+}
+
 /// Alerts, one on a line.
 pub(super) fn list(standings: &[Standing]) -> String {
     if standings.is_empty() {
         return "There are no alerts yet; `khabar alert send` makes one.\n".to_owned();
     }
-    let heads = ["ID", "DECIDED", "STATE", "AUDIENCE", "ACCEPTED", "GONE", "RETRYING", "FAILED"];
-    let line = |cells: [&str; 8], title: &str| {
-        let [id, decided, state, audience, accepted, gone, retrying, failed] = cells;
-        format!(
-            "{id:<36}  {decided:<20}  {state:<9}  {audience:>9}  {accepted:>9}  {gone:>7}  \
-             {retrying:>8}  {failed:>7}  {title}\n"
-        )
-    };
-    let rows = standings.iter().map(|Standing { alert, retrying, .. }| {
-        let counts = alert.counts;
-        let numbers = [alert.audience, counts.accepted, counts.gone, counts.failed];
-        let [audience, accepted, gone, failed] = numbers.map(|number| number.to_string());
-        let (id, decided) = (alert.id.to_string(), instant(alert.created_at));
-        let (state, retrying) = (alert.state.as_str(), retrying.to_string());
-        let title = text::shorten(&alert.words.title, SHORT);
-        line([&id, &decided, state, &audience, &accepted, &gone, &retrying, &failed], &title)
+    let heads = [
+        "ID",
+        "DECIDED",
+        "SCHEDULED",
+        "STATE",
+        "AUDIENCE",
+        "QUEUED",
+        "ACCEPTED",
+        "GONE",
+        "RETRYING",
+        "FAILED",
+    ];
+    let rows = standings.iter().map(|standing| {
+        let Alert { id, created_at, scheduled_at, state, audience, counts, .. } = standing.alert;
+        let cells = [
+            id.to_string(),
+            instant(created_at),
+            optional(scheduled_at),
+            state.as_str().to_owned(),
+            audience.to_string(),
+            standing.alert.queued().to_string(),
+            counts.accepted.to_string(),
+            counts.gone.to_string(),
+            standing.retrying().to_string(),
+            counts.failed.to_string(),
+        ];
+        line(cells, &text::shorten(&standing.alert.words.title, SHORT))
     });
-    std::iter::once(line(heads, "TITLE")).chain(rows).collect()
+    std::iter::once(line(heads.map(str::to_owned), "TITLE")).chain(rows).collect()
+}
+
+fn line(cells: [String; 10], title: &str) -> String {
+    let [id, decided, scheduled, state, audience, queued, accepted, gone, retrying, failed] = cells;
+    format!(
+        "{id:<36}  {decided:<20}  {scheduled:<20}  {state:<9}  {audience:>9}  {queued:>9}  \
+         {accepted:>9}  {gone:>7}  {retrying:>8}  {failed:>7}  {title}\n"
+    )
+}
+
+/// An instant, or a dash.
+fn optional(at: Option<Timestamp>) -> String {
+    at.map_or("-".to_owned(), instant)
 }
 
 /// An instant as the command line writes it.
