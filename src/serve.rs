@@ -15,7 +15,7 @@ use crate::actions::agree_on_keys::{agree_on_keys, keep_up_with_keys};
 use crate::actions::count_clicks::count_clicks;
 use crate::actions::create_user::{FIRST_ADMIN, FirstAdmin, create_first_admin};
 use crate::app::App;
-use crate::cli::say;
+use crate::cli::{causes, say};
 use crate::config::{Config, local_address, without_secrets};
 use crate::domain::failure::Failure;
 use crate::http::{self, Edge, Metrics};
@@ -204,8 +204,17 @@ async fn keep_keys(app: App, has_keys: Arc<AtomicBool>, draining: CancellationTo
                 }
                 complained = !has;
             }
-            // What serves requests says so itself.
-            Err(error) => tracing::debug!(%error, "keys cannot be looked at"),
+            // A database that does not answer is told of elsewhere.
+            Err(error) if error.is::<sea_orm::DbErr>() => {
+                tracing::debug!(%error, "keys cannot be looked at");
+            }
+            Err(error) => {
+                has_keys.store(false, Ordering::Relaxed);
+                if !complained {
+                    tracing::error!("keys cannot be looked at: {}", causes(&error));
+                }
+                complained = true;
+            }
         }
     }
 }

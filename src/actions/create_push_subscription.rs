@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::{ConnectionTrait, DbErr};
 use subtle::ConstantTimeEq;
 
 use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
@@ -16,7 +17,8 @@ use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
 use crate::storage::push_subscription::{
-    Stored, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to, renew_token,
+    Stored, become_decoy, hide_decoy, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to,
+    renew_token,
 };
 
 /// What the browser hands over, and what the reader chose.
@@ -116,9 +118,13 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
             }
             continue;
         };
-        if !is_anothers {
-            let browser = browser.at_address_of(&known, names_key);
-            move_to(tx, &app.vault, &known, &browser, now).await?;
+        match is_anothers {
+            // What a subscription would do, a decoy does: it has these keys from now on.
+            true => take_keys(app, tx, &known, &browser).await?,
+            false => {
+                let browser = browser.at_address_of(&known, names_key);
+                move_to(tx, &app.vault, &known, &browser, now).await?;
+            }
         }
         choose_anew(app, tx, &known, (&topics, &manners)).await?;
         if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
@@ -131,6 +137,19 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     }
     change.commit().await?;
     Ok(token)
+}
+
+async fn take_keys(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    known: &Stored,
+    browser: &Browser,
+) -> Result<(), DbErr> {
+    if !browser.has_decoy(known) {
+        hide_decoy(connection, browser, app.clock.new_secret()).await?;
+        become_decoy(connection, known.id, browser, app.now()).await?;
+    }
+    Ok(())
 }
 
 impl Stored {

@@ -100,8 +100,9 @@ async fn replace(
         storage::category::relocate(tx, &moved, now).await?;
     }
     storage::category::move_articles(tx, id, replacement).await?;
-    storage::category::move_readers(tx, id, replacement).await?;
+    // Alerts before their readers, as whoever writes a page down.
     storage::alert::move_category(tx, id, replacement).await?;
+    storage::category::move_readers(tx, id, replacement).await?;
     for name in storage::category::names(tx, &[id]).await? {
         slug_redirect::put(tx, Noun::Category, (name.edition_id, &name.slug), replacement, now)
             .await?;

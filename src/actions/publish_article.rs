@@ -100,11 +100,11 @@ pub async fn publish_article(
             category_path,
         });
     }
-    // One that was taken back and comes again has been alerted of.
+    // One that was taken back and comes again has been alerted of, even if that was called back.
     let by_itself = app.config.push.breaking_alerts
         && shown.breaking
         && !announced
-        && storage::alert::latest_of_article(change.transaction(), id).await?.is_none();
+        && !storage::alert::any_of_article(change.transaction(), id).await?;
     let alert = match input.alert.or(by_itself.then(alert_input::Input::default)) {
         Some(alert) => {
             let queued = queue_alert::<Code>(app, &mut change, viewer, &shown, &alert).await;

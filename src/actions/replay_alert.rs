@@ -8,13 +8,14 @@ use crate::domain::alert::{Alert, AlertState, Counts};
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
 use crate::storage;
+use crate::storage::article::Visibility;
 
 /// Why nobody is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// There is no such alert.
     AlertNotFound,
-    /// It is not over yet, or it was called back.
+    /// It is not over yet, or it was called back, or its story is not before readers.
     WrongState,
     /// Nobody was given up.
     NothingToReplay,
@@ -25,15 +26,23 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
     viewer.check(Permission::PublishArticles)?;
     let change = app.begin().await?;
     let tx = change.transaction();
-    let Some(alert) = storage::alert::lock(tx, id).await? else {
-        return Err(Rejection::at("id", Code::AlertNotFound, "there is no such alert").into());
-    };
+    let missing = || Rejection::at("id", Code::AlertNotFound, "there is no such alert");
+    let alert = storage::alert::by_id(tx, id).await?.ok_or_else(missing)?;
+    // Before the alert, as whoever takes the story back does.
+    storage::article_write::lock(tx, alert.article_id).await?;
+    let story = storage::article::by_id(tx, alert.article_id, Visibility::Published).await?;
+    let alert = storage::alert::lock(tx, id).await?.ok_or_else(missing)?;
+    if story.is_none() && !alert.test {
+        let message = "its story is not before readers; publish it first";
+        return Err(Rejection::at("id", Code::WrongState, message).into());
+    }
     if alert.state != AlertState::Done {
         let message =
             format!("the alert is {}; only one that is DONE is replayed", alert.state.as_str());
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    let revived = storage::alert_retry::revive(tx, id, app.now()).await?;
+    let missed = storage::alert_shard::forget_missed(tx, id, true).await?;
+    let revived = missed + storage::alert_retry::revive(tx, id, app.now()).await?;
     if revived == 0 {
         let message = "nobody was given up who is still subscribed";
         return Err(Rejection::at("id", Code::NothingToReplay, message).into());

@@ -52,12 +52,16 @@ pub async fn update_alert(
         let message = "the alert was called back; create another one";
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    if input.scheduled_at.flatten().is_some() && old.state != AlertState::Scheduled {
-        let message = "the alert is out already; only one that waits can be put off";
+    if input.scheduled_at.is_some() && old.state != AlertState::Scheduled {
+        let message = "the alert is out already; only one that waits is sent at another time";
         return Err(Rejection::at("scheduledAt", Code::WrongState, message).into());
     }
     let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
     let new = input.over::<Code>(app, tx, old.clone()).await?;
+    if new == old {
+        // A click that came twice: nobody is to be told the same again.
+        return Ok(old);
+    }
     let new = match old.state {
         AlertState::Scheduled => {
             let sent_at = new.scheduled_at.unwrap_or(app.now());
@@ -68,7 +72,8 @@ pub async fn update_alert(
         AlertState::Sending | AlertState::Done | AlertState::Cancelled => {
             storage::alert_round::end_delivery(tx, id, app.now()).await?;
             // The further round reaches them too, and may give them up itself.
-            let failed = -storage::alert_retry::exhume(tx, id).await?;
+            let missed = storage::alert_shard::forget_missed(tx, id, false).await?;
+            let failed = -missed - storage::alert_retry::exhume(tx, id).await?;
             let counts = Counts { failed, ..Counts::default() };
             storage::alert_round::count(tx, id, (counts, false)).await?;
             Alert {

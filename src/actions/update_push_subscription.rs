@@ -6,7 +6,7 @@ use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection, both};
 use crate::domain::token;
-use crate::storage::push_subscription::{Stored, delete, lock_both, move_to};
+use crate::storage::push_subscription::{Stored, become_decoy, delete, lock_both, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,8 @@ impl BrowserCodes for Code {
 
 /// Changes the subscription of a token and answers what it holds now.
 ///
-/// A new address that is somebody else's stays theirs, and the answer does not tell.
+/// A new address that is somebody else's stays theirs, and the answer does not tell: the subscription is a
+/// decoy from then on.
 pub async fn update_push_subscription(
     app: &App,
     presented: &str,
@@ -88,6 +89,8 @@ pub async fn update_push_subscription(
             let other: Vec<i64> = other.iter().map(|other| other.id).collect();
             delete(tx, &other).await?;
             move_to(tx, &app.vault, &known, &browser, app.now()).await?;
+        } else {
+            become_decoy(tx, known.id, &browser, app.now()).await?;
         }
     }
     change.commit().await?;

@@ -136,7 +136,7 @@ user_errors!(
     AlertReplayUserErrorCode = replay_alert::Code {
         /// There is no such alert.
         AlertNotFound,
-        /// It is not over yet, or it was called back.
+        /// It is not over yet, or it was called back, or its story is not before readers.
         WrongState,
         /// Nobody was given up who is still subscribed.
         NothingToReplay,

@@ -7,16 +7,18 @@
 //! begins no message and writes nothing down when it goes on.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use anyhow::Context;
+use chrono::TimeDelta;
 
 use super::Work;
 use super::lease::Held;
 use super::prepare_keys::Stock;
 use super::select::{Selected, Selection};
 use super::send::{Messages, letters, send_all};
-use super::settle::{Ledger, Tried, settle};
-use crate::domain::alert::{Alert, AlertState};
+use super::settle::{Ledger, Tried, insist, settle};
+use crate::domain::alert::{Alert, AlertState, Counts};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 use crate::push::{Letter, Resting, Sent};
@@ -26,6 +28,8 @@ use crate::storage::alert_shard::Shard;
 
 /// Subscriptions of a page.
 const PAGE: u64 = 500;
+/// For how long a page that was read ahead is good: somebody in it may opt out, or go to sleep.
+const FRESH: TimeDelta = TimeDelta::seconds(10);
 
 /// Delivers a claimed shard to its end, or until the shutdown, or until somebody else has it or needs
 /// the worker more, or until its push service is to be left alone.
@@ -35,18 +39,18 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
     let alert = alert.context("a shard without its alert")?;
     if (alert.state, alert.round) != (AlertState::Sending, shard.round) {
         // Called back, or corrected: there is nothing left to do.
-        let end = (shard.last_id, BTreeSet::new());
-        write_down(work, &alert, &shard, end, Ledger::default()).await?;
+        let end = (shard.last_id, &BTreeSet::new());
+        write_down(work, &alert, &shard, end, &Ledger::default()).await?;
         return Ok(None);
     }
-    let selection = Selection::of(app, &alert).await?;
+    let selection = Arc::new(Selection::of(app, &alert).await?);
     let messages = Messages::of(app, &alert, shard.due_at).await?;
     // Whatever goes wrong there, news goes out; and what may have been taken is not used.
     let mut stock = Stock::of(work, &alert, &shard).await.unwrap_or_else(|error| {
         tracing::warn!(error = format!("{error:#}"), "prepared keys cannot be taken");
         Stock::default()
     });
-    let mut page = selection.page(app, &shard, PAGE).await?;
+    let (mut selection, mut page) = read(work, &selection, &shard).await?;
     loop {
         if work.shutdown.is_cancelled() {
             storage::alert_shard::release(app.db.connection(), &shard).await?;
@@ -64,16 +68,19 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
         );
         let sent = sent?;
         let resting = sent.resting;
-        let written = (page.end, std::mem::take(&mut page.waves));
+        let (end, waves) = (page.end, std::mem::take(&mut page.waves));
         let ledger = ledger(sent, page, app.now());
-        let Some(leased_until) = write_down(work, &alert, &shard, written, ledger).await? else {
-            return Ok(None);
-        };
+        let write = || write_down(work, &alert, &shard, (end, &waves), &ledger);
+        let Some(leased_until) = insist(write).await? else { return Ok(None) };
         let Some(next) = ahead? else { return Ok(resting) };
-        (shard, page) = (Shard { leased_until, ..behind }, next);
+        shard = Shard { leased_until, ..behind };
+        (selection, page) = next;
         if resting.is_some() || is_outranked(work, &shard).await? {
             storage::alert_shard::release(app.db.connection(), &shard).await?;
             return Ok(resting);
+        }
+        if app.now() - page.read_at > FRESH {
+            (selection, page) = read(work, &selection, &shard).await?;
         }
     }
 }
@@ -96,22 +103,47 @@ async fn send_page(
         all.tried.extend(sent.tried);
         all.untried.extend(resting);
         all.resting = sent.resting;
-        if late.is_empty() || !moves || !may_go_on(work, alert, &mut shard).await? {
+        let again = match late.is_empty() || !moves {
+            true => None,
+            // What was sent is to be written down, whatever the database fails at here.
+            false => {
+                again(work, (alert, selection), &late, &mut shard).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a slow page cannot be gone on with");
+                    None
+                })
+            }
+        };
+        let Some(awake) = again else {
             all.untried.extend(late);
             return Ok(all);
-        }
-        // As they are now: somebody may have opted out, or gone to sleep.
-        let ids: Vec<i64> = late.iter().map(|(to, _)| to.id).collect();
-        let page =
-            storage::audience::by_ids(work.app.db.connection(), &work.app.vault, &ids).await?;
-        let awake = page.candidates.into_iter().filter(|(to, reader)| {
-            messages.reach(to.edition_id) && selection.held_until(reader, work.app.now()).is_none()
-        });
-        let awake: Vec<Recipient> = awake.map(|(to, _)| to).collect();
+        };
         let still: HashSet<i64> = awake.iter().map(|to| to.id).collect();
         all.untried.extend(late.into_iter().filter(|(to, _)| !still.contains(&to.id)));
         left = self::letters(work, awake, &mut Stock::default());
     }
+}
+
+/// Those of a page to whom it still may be sent, as they are now: somebody may have opted out, or gone to
+/// sleep. `None` when it may not be gone on with.
+async fn again(
+    work: &Work,
+    (alert, selection): (&Alert, &Selection),
+    late: &[(Recipient, Option<Resting>)],
+    shard: &mut Shard,
+) -> Result<Option<Vec<Recipient>>, sea_orm::DbErr> {
+    if !may_go_on(work, alert, shard).await? {
+        return Ok(None);
+    }
+    let ids: Vec<i64> = late.iter().map(|(to, _)| to.id).collect();
+    let page = storage::audience::by_ids(work.app.db.connection(), &work.app.vault, &ids).await?;
+    if !selection.is_current(&work.app).await? {
+        return Ok(None);
+    }
+    let now = work.app.now();
+    let awake = page.candidates.into_iter().filter(|(_, reader)| {
+        selection.concerns(reader) && selection.held_until(reader, now).is_none()
+    });
+    Ok(Some(awake.map(|(to, _)| to).collect()))
 }
 
 /// Whether a page may be gone on with: it is news, the shard is this worker's, and nobody needs its lane
@@ -138,13 +170,33 @@ async fn is_outranked(work: &Work, shard: &Shard) -> Result<bool, sea_orm::DbErr
 /// The page behind the one that is being sent; `None` when there is none.
 async fn read_ahead(
     work: &Work,
-    selection: &Selection,
+    selection: &Arc<Selection>,
     behind: &Shard,
-) -> Result<Option<Selected>, sea_orm::DbErr> {
+) -> Result<Option<(Arc<Selection>, Selected)>, sea_orm::DbErr> {
     if behind.cursor >= behind.last_id {
         return Ok(None);
     }
-    selection.page(&work.app, behind, PAGE).await.map(Some)
+    read(work, selection, behind).await.map(Some)
+}
+
+/// A page, and what has decided on it: something else than before if the alert's category was deleted, and
+/// its readers have passed to another.
+async fn read(
+    work: &Work,
+    selection: &Arc<Selection>,
+    shard: &Shard,
+) -> Result<(Arc<Selection>, Selected), sea_orm::DbErr> {
+    let (app, mut selection) = (&work.app, Arc::clone(selection));
+    loop {
+        let page = selection.page(app, shard, PAGE).await?;
+        if selection.is_current(app).await? {
+            return Ok((selection, page));
+        }
+        let Some(alert) = storage::alert::by_id(app.db.connection(), shard.alert_id).await? else {
+            return Ok((selection, page));
+        };
+        selection = Arc::new(Selection::of(app, &alert).await?);
+    }
 }
 
 fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
@@ -158,7 +210,6 @@ fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
         waiting: page.waiting.into_iter().chain(untried).collect(),
         suppressed: page.suppressed,
         unreadable: page.unreadable,
-        missed: 0,
     }
 }
 
@@ -174,9 +225,28 @@ async fn expire(
         Some(_) => 0,
         None => selection.count(&work.app, shard).await?,
     };
-    let ledger = Ledger { missed, ..Ledger::default() };
-    write_down(work, alert, shard, (shard.last_id, BTreeSet::new()), ledger).await?;
+    insist(|| give_up(work, alert, shard, missed)).await?;
     Ok(())
+}
+
+/// Ends a shard where it stands: should the alert be replayed, it goes on from there.
+async fn give_up(
+    work: &Work,
+    alert: &Alert,
+    shard: &Shard,
+    missed: i64,
+) -> Result<(), sea_orm::DbErr> {
+    let change = work.app.begin().await?;
+    let tx = change.transaction();
+    let now = storage::alert_round::lock_round(tx, alert.id).await?;
+    let late = now != Some((AlertState::Sending, shard.round));
+    let missed = if late { 0 } else { missed };
+    if storage::alert_shard::miss(tx, shard, missed, work.app.now()).await? {
+        let counts = Counts { failed: missed, ..Counts::default() };
+        storage::alert_round::count(tx, alert.id, (counts, late)).await?;
+        storage::alert_round::finish_if_done(tx, alert.id, work.app.now()).await?;
+    }
+    change.commit().await
 }
 
 /// Writes a page down, and answers until when the shard is held. `None` when the delivery is over: the
@@ -185,8 +255,8 @@ async fn write_down(
     work: &Work,
     alert: &Alert,
     shard: &Shard,
-    (end, waves): (i64, BTreeSet<Timestamp>),
-    ledger: Ledger,
+    (end, waves): (i64, &BTreeSet<Timestamp>),
+    ledger: &Ledger,
 ) -> Result<Option<Timestamp>, sea_orm::DbErr> {
     let app = &work.app;
     let change = app.begin().await?;
@@ -202,7 +272,7 @@ async fn write_down(
     settle(app, &change, (alert, late), ledger).await?;
     if !late {
         for due_at in waves {
-            storage::alert_shard::insert_wave(tx, shard, due_at).await?;
+            storage::alert_shard::insert_wave(tx, shard, *due_at).await?;
         }
     }
     if end >= shard.last_id {

@@ -62,10 +62,12 @@ pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
         for step in 0..strides {
             let number = first + (begin + step) % strides * STRIDE;
             let stride = (number, number + STRIDE - 1);
-            for block in storage::prepared_keys::missing(connection, service_id, stride).await? {
-                while work.traffic.is_busy() {
-                    tokio::time::sleep(BUSY_WAIT).await;
-                }
+            wait_for_quiet(work).await;
+            let began = Instant::now();
+            let missing = storage::prepared_keys::missing(connection, service_id, stride).await?;
+            tokio::time::sleep(began.elapsed()).await;
+            for block in missing {
+                wait_for_quiet(work).await;
                 let began = Instant::now();
                 prepare(&work.app, block).await?;
                 // Half of one core at most: readers are served meanwhile.
@@ -74,6 +76,13 @@ pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until no news goes out.
+async fn wait_for_quiet(work: &Work) {
+    while work.traffic.is_busy() {
+        tokio::time::sleep(BUSY_WAIT).await;
+    }
 }
 
 /// Prepares the keys of a block.

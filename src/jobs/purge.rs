@@ -1,6 +1,5 @@
-//! Deletes what nobody needs any more: old events, sessions that have ended, who was given up long
-//! ago. Closes what nobody is
-//! left to close.
+//! Deletes what nobody needs any more: old events, sessions that have ended, who was given up long ago.
+//! Closes what nobody is left to close.
 
 use chrono::TimeDelta;
 
@@ -20,9 +19,21 @@ pub(super) async fn run(app: &App) -> Result<(), Unfinished> {
     let tx = change.transaction();
     let events = storage::event::purge(tx, app.now() - EVENTS_KEPT).await?;
     let sessions = storage::session::purge(tx, app.now()).await?;
-    let dead_letters = storage::alert_retry::purge(tx, app.now() - DEAD_LETTERS_KEPT).await?;
-    storage::alert_round::finish_abandoned(tx, app.now()).await?;
     change.commit().await?;
-    tracing::debug!(events, sessions, dead_letters, "purged");
+    // By themselves: whoever writes a page down takes these locks in another order.
+    let change = app.begin().await?;
+    let tx = change.transaction();
+    let before = app.now() - DEAD_LETTERS_KEPT;
+    let dead_letters = storage::alert_retry::purge(tx, before).await?;
+    change.commit().await?;
+    let change = app.begin().await?;
+    let shards = storage::alert_shard::purge(change.transaction(), before).await?;
+    change.commit().await?;
+    for id in storage::alert_round::sending(app.db.connection()).await? {
+        let change = app.begin().await?;
+        storage::alert_round::finish_if_done(change.transaction(), id, app.now()).await?;
+        change.commit().await?;
+    }
+    tracing::debug!(events, sessions, dead_letters, shards, "purged");
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::lease::Held;
 use super::prepare_keys::Stock;
 use super::select::Selection;
 use super::send::{Messages, letters, send_all};
-use super::settle::{Ledger, Tried, settle};
+use super::settle::{Ledger, Tried, insist, settle};
 use crate::app::App;
 use crate::domain::alert::{Alert, AlertState};
 use crate::domain::push_subscription::Recipient;
@@ -27,28 +27,35 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let alert = alert.context("a retry without its alert")?;
     if alert.state != AlertState::Sending {
         // Called back, or corrected: a further round reaches them.
-        write_down(app, &alert, &batch, Ledger::default()).await?;
+        write_down(app, &alert, &batch, &Ledger::default()).await?;
         return Ok(None);
     }
     let before: HashMap<i64, Retry> =
         batch.retries.iter().map(|retry| (retry.push_subscription_id, *retry)).collect();
     let ids: Vec<i64> = before.keys().copied().collect();
+    let selection = Selection::of(app, &alert).await?;
     let page = storage::audience::by_ids(app.db.connection(), &app.vault, &ids).await?;
+    if !selection.is_current(app).await? {
+        // Due again once the lease ends, when what decides has come to rest.
+        return Ok(None);
+    }
     let of = |id| Retry::unsent(id, batch.service_id);
     let unreadable = page.unreadable.into_iter().map(of).collect();
     let mut ledger = Ledger { unreadable, ..Ledger::default() };
     let expired = app.now() >= alert.expires_at;
-    let (selection, editions) = (Selection::of(app, &alert).await?, alert.editions());
     let mut now = Vec::new();
     for (recipient, reader) in page.candidates {
         match selection.held_until(&reader, app.now()) {
-            // They read another edition by now, for which the alert has no words.
-            _ if !editions.contains(&recipient.edition_id) => ledger.suppressed += 1,
-            _ if expired => ledger.tried.push(Tried {
-                attempts: before.get(&recipient.id).map_or(0, |retry| retry.attempts),
-                recipient,
-                outcome: Outcome::Failed(None),
-            }),
+            // They have chosen otherwise by now: another edition perhaps, for which it has no words.
+            _ if !selection.concerns(&reader) => ledger.suppressed += 1,
+            _ if expired => {
+                let retry = before.get(&recipient.id);
+                ledger.tried.push(Tried {
+                    attempts: retry.map_or(0, |retry| retry.attempts),
+                    outcome: Outcome::Failed(retry.and_then(|retry| retry.last_status)),
+                    recipient,
+                });
+            }
             None => now.push(recipient),
             Some(until) if until < alert.expires_at => {
                 let waits = before.get(&recipient.id).copied();
@@ -71,7 +78,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         before.get(&recipient.id).map(|retry| (*retry, due_at))
     };
     ledger.waiting.extend(sent.untried.into_iter().filter_map(waits));
-    write_down(app, &alert, &batch, ledger).await?;
+    insist(|| write_down(app, &alert, &batch, &ledger)).await?;
     Ok(sent.resting)
 }
 
@@ -91,8 +98,9 @@ async fn write_down(
     app: &App,
     alert: &Alert,
     batch: &Batch,
-    mut ledger: Ledger,
+    ledger: &Ledger,
 ) -> Result<(), sea_orm::DbErr> {
+    let mut ledger = ledger.clone();
     let change = app.begin().await?;
     let tx = change.transaction();
     let Some((state, round)) = storage::alert_round::lock_round(tx, alert.id).await? else {
@@ -120,7 +128,7 @@ async fn write_down(
         ledger.waiting.retain(|(retry, _)| mine.contains(&retry.push_subscription_id));
         ledger.unreadable.retain(|retry| mine.contains(&retry.push_subscription_id));
     }
-    settle(app, &change, (alert, late), ledger).await?;
+    settle(app, &change, (alert, late), &ledger).await?;
     storage::alert_round::finish_if_done(tx, alert.id, app.now()).await?;
     change.commit().await
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::alert::Alert;
-use crate::domain::audience::{Delivery, Reader, Subject};
+use crate::domain::audience::{Delivery, Reader, Subject, Topics};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 use crate::storage;
@@ -20,6 +20,10 @@ use crate::storage::audience::Part;
 /// by whomever, up to its reader's quiet hours.
 #[derive(Debug)]
 pub(super) struct Selection {
+    alert_id: Uuid,
+    /// Whether it is for an editor's own browser, whatever that one chose.
+    test: bool,
+    category_id: Uuid,
     subject: Subject,
     /// The alerts of the days before, once a page has somebody whom a cap concerns.
     earlier: OnceCell<Vec<Subject>>,
@@ -45,6 +49,8 @@ pub(super) struct Selected {
     pub unreadable: Vec<Retry>,
     /// Up to which id the page reaches.
     pub end: i64,
+    /// When it was read.
+    pub read_at: Timestamp,
 }
 
 impl Selection {
@@ -54,6 +60,9 @@ impl Selection {
         let path = storage::category::path(connection, alert.category_id).await?;
         let subject = alert.subject(path);
         Ok(Self {
+            alert_id: alert.id,
+            test: alert.test,
+            category_id: alert.category_id,
             earlier: OnceCell::new(),
             caps: storage::edition::alert_caps(connection, &subject.editions).await?,
             began: alert.round_started_at.unwrap_or(subject.at),
@@ -76,9 +85,9 @@ impl Selection {
             capped: !self.caps.is_empty(),
         };
         let range = (shard.cursor, shard.last_id);
-        let connection = app.db.connection();
+        let (connection, read_at) = (app.db.connection(), app.now());
         let page = storage::audience::page(connection, &app.vault, part, range, limit).await?;
-        let mut selected = Selected { end: page.end, ..Selected::default() };
+        let mut selected = Selected { end: page.end, read_at, ..Selected::default() };
         if shard.due_at.is_none() {
             let of = |id| Retry::unsent(id, shard.service_id);
             selected.unreadable = page.unreadable.into_iter().map(of).collect();
@@ -117,6 +126,22 @@ impl Selection {
         Ok(selected)
     }
 
+    /// Whether the alert is still of the category that decided. When one is deleted its readers pass to
+    /// another, and so do the alerts: what was read around that moment is to be read again.
+    pub(super) async fn is_current(&self, app: &App) -> Result<bool, DbErr> {
+        let now = storage::alert::category_of(app.db.connection(), self.alert_id).await?;
+        Ok(now == Some(self.category_id))
+    }
+
+    /// Whether a reader whom the alert concerned has not chosen otherwise since.
+    pub(super) fn concerns(&self, reader: &Reader) -> bool {
+        let cover = |topics: &Topics| match self.test {
+            true => self.subject.editions.contains(&topics.edition_id),
+            false => topics.cover(&self.subject),
+        };
+        reader.topics.as_ref().is_some_and(cover)
+    }
+
     /// Puts a reader among those who are reached now, unless quiet hours have begun meanwhile.
     fn put(&self, selected: &mut Selected, recipient: Recipient, reader: &Reader, now: Timestamp) {
         match self.held_until(reader, now) {
@@ -130,7 +155,7 @@ impl Selection {
 
     /// Until when quiet hours that go on now hold the alert back.
     pub(super) fn held_until(&self, reader: &Reader, now: Timestamp) -> Option<Timestamp> {
-        reader.release(&self.subject, now)
+        if self.test { None } else { reader.release(&self.subject, now) }
     }
 
     /// How many the rest of a shard concerns.

@@ -48,11 +48,6 @@ impl Messages {
         let messages = editions.iter().map(|edition| Ok((edition.id, Arc::new(message(edition)?))));
         Ok(Self(messages.collect::<anyhow::Result<_>>()?))
     }
-
-    /// Whether there are words for the readers of an edition.
-    pub(super) fn reach(&self, edition_id: Uuid) -> bool {
-        self.0.contains_key(&edition_id)
-    }
 }
 
 /// A letter to each, sealed by a prepared key where there is one.

@@ -1,6 +1,8 @@
 //! Writes down what became of messages: who is gone goes, who may still be reached is tried again
 //! later, and the rest is counted.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use sea_orm::DbErr;
 
@@ -16,9 +18,12 @@ use crate::storage::{self, Change};
 const FIRST_WAIT: TimeDelta = TimeDelta::seconds(5);
 /// No wait is longer, before jitter makes it up to twice as long.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(30);
+/// For how many milliseconds a database that fails is left alone before it is tried again; shorter than a
+/// lease in all.
+const WRITE_AGAIN: [u64; 4] = [50, 500, 2_000, 5_000];
 
 /// A message that was tried.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tried {
     /// To whom.
     pub recipient: Recipient,
@@ -36,7 +41,7 @@ impl Tried {
 }
 
 /// What is to be written down of a page or of a batch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     /// Messages that were tried.
     pub tried: Vec<Tried>,
@@ -46,8 +51,24 @@ pub(super) struct Ledger {
     pub suppressed: i64,
     /// Those whose row cannot be read.
     pub unreadable: Vec<Retry>,
-    /// How many were not even tried: it is no news any more.
-    pub missed: i64,
+}
+
+/// Writes down what was sent, and again if the database fails at it for a moment: what is not written
+/// down is sent once more by somebody else.
+pub(super) async fn insist<T, F>(write: impl Fn() -> F) -> Result<T, DbErr>
+where
+    F: Future<Output = Result<T, DbErr>>,
+{
+    for wait in WRITE_AGAIN {
+        match write().await {
+            Err(error) => {
+                tracing::warn!(%error, "what was sent cannot be written down; trying again");
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            done => return done,
+        }
+    }
+    write().await
 }
 
 /// Writes a ledger of one alert into the change, in a fixed number of statements. Of a `late` one, whose
@@ -56,33 +77,29 @@ pub(super) async fn settle(
     app: &App,
     change: &Change,
     (alert, late): (&Alert, bool),
-    mut ledger: Ledger,
+    ledger: &Ledger,
 ) -> Result<(), DbErr> {
     let tx = change.transaction();
-    if late {
-        ledger.tried.retain(|one| matches!(one.outcome, Outcome::Accepted | Outcome::Gone));
-        ledger = Ledger { tried: ledger.tried, ..Ledger::default() };
-    }
+    let counts_still =
+        |one: &&Tried| !late || matches!(one.outcome, Outcome::Accepted | Outcome::Gone);
+    let tried = || ledger.tried.iter().filter(counts_still);
+    let nothing = Ledger::default();
+    let rest = if late { &nothing } else { ledger };
     // Readers may have opted out, or brought new keys, while their messages were on the way.
-    let excepted = ledger.tried.iter().filter(|one| one.outcome != Outcome::Accepted);
-    let others = ledger.waiting.iter().map(|(retry, _)| retry).chain(&ledger.unreadable);
+    let excepted = tried().filter(|one| one.outcome != Outcome::Accepted);
+    let others = rest.waiting.iter().map(|(retry, _)| retry).chain(&rest.unreadable);
     let others = others.map(|retry| retry.push_subscription_id);
     let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(others).collect();
     exceptions.sort_unstable();
     let living = storage::push_subscription::lock(tx, &exceptions).await?;
-    let mut counts =
-        Counts { suppressed: ledger.suppressed, failed: ledger.missed, ..Counts::default() };
-    let (mut gone, mut given_up) = (Vec::new(), ledger.unreadable);
-    given_up.retain(|retry| living.contains_key(&retry.push_subscription_id));
+    let lives = |retry: &Retry| living.contains_key(&retry.push_subscription_id);
+    let mut counts = Counts { suppressed: rest.suppressed, ..Counts::default() };
+    let mut gone = Vec::new();
+    let mut given_up: Vec<Retry> = rest.unreadable.iter().copied().filter(lives).collect();
     counts.failed += i64::try_from(given_up.len()).unwrap_or(i64::MAX);
-    let mut again: Vec<(Retry, Timestamp)> = Vec::new();
-    again.extend(
-        ledger
-            .waiting
-            .into_iter()
-            .filter(|(retry, _)| living.contains_key(&retry.push_subscription_id)),
-    );
-    for one in &ledger.tried {
+    let waiting = rest.waiting.iter().copied();
+    let mut again: Vec<(Retry, Timestamp)> = waiting.filter(|(retry, _)| lives(retry)).collect();
+    for one in tried() {
         let generation = living.get(&one.recipient.id).copied();
         match one.outcome {
             Outcome::Accepted => counts.accepted += 1,

@@ -137,6 +137,10 @@ pub async fn started_between(
     let find = alert::Entity::find()
         .filter(alert::COLUMN.started_at.gt(after))
         .filter(alert::COLUMN.started_at.lt(before))
+        // One that was called back before it reached anybody has annoyed nobody.
+        .filter(
+            alert::COLUMN.state.ne(AlertState::Cancelled.as_str()).or(alert::COLUMN.accepted.gt(0)),
+        )
         .order_by_asc(alert::COLUMN.started_at)
         .order_by_asc(alert::COLUMN.id);
     let rows = find.all(connection).await?;
@@ -155,6 +159,17 @@ pub async fn latest_of_article(
         .order_by_desc(alert::COLUMN.id);
     let row = find.one(connection).await?;
     Ok(complete(connection, Vec::from_iter(row)).await?.pop())
+}
+
+/// Whether it was ever decided to alert readers of a story, whatever became of it.
+pub async fn any_of_article(
+    connection: &impl ConnectionTrait,
+    article_id: Uuid,
+) -> Result<bool, DbErr> {
+    let find = alert::Entity::find()
+        .filter(alert::COLUMN.article_id.eq(article_id))
+        .filter(alert::COLUMN.test.eq(false));
+    Ok(find.one(connection).await?.is_some())
 }
 
 /// The alerts of a story that are not over yet, oldest first.
@@ -184,6 +199,15 @@ pub async fn add_clicks(
         .exec(connection)
         .await?;
     Ok(())
+}
+
+/// The category of an alert.
+pub async fn category_of(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<Option<Uuid>, DbErr> {
+    let find = alert::Entity::find_by_id(id).select_only().column(alert::Column::CategoryId);
+    find.into_tuple().one(connection).await
 }
 
 /// Moves what is still to be delivered from one category to another: its readers have moved.

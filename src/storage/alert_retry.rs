@@ -10,8 +10,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entities::alert_dead_letter as dead_letter;
-use super::entities::alert_retry::{ActiveModel, COLUMN, Column, Entity};
-use super::push_subscription;
+use super::entities::alert_retry::{ActiveModel, COLUMN, Column, Entity, Model};
+use super::{alert_shard, push_service, push_subscription};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
@@ -95,11 +95,7 @@ pub async fn claim(
     claim: i64,
     (limit, except): (u64, &[i32]),
 ) -> Result<Option<Batch>, DbErr> {
-    let first = Entity::find()
-        .filter(COLUMN.due_at.lte(now))
-        .filter(COLUMN.service_id.is_not_in(except.iter().copied()))
-        .order_by_asc(COLUMN.due_at);
-    let Some(first) = first.one(connection).await? else { return Ok(None) };
+    let Some(first) = first_due(connection, now, except).await? else { return Ok(None) };
     let due = Entity::find()
         .filter(COLUMN.alert_id.eq(first.alert_id))
         .filter(COLUMN.service_id.eq(first.service_id))
@@ -126,6 +122,28 @@ pub async fn claim(
         .await?;
     let (alert_id, service_id) = (first.alert_id, first.service_id);
     Ok(Some(Batch { alert_id, service_id, claim, leased_until: until, retries }))
+}
+
+/// Who has waited longest, of any push service but the given ones.
+async fn first_due(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+    except: &[i32],
+) -> Result<Option<Model>, DbErr> {
+    let due = || Entity::find().filter(COLUMN.due_at.lte(now)).order_by_asc(COLUMN.due_at);
+    let first = due().one(connection).await?;
+    if first.as_ref().is_none_or(|first| !except.contains(&first.service_id)) {
+        return Ok(first);
+    }
+    // One by one: a million that wait for a closed service are not to be read to find another's.
+    let mut found: Vec<Model> = Vec::new();
+    for service_id in push_service::ids(connection).await? {
+        if !except.contains(&service_id) {
+            let of = due().filter(COLUMN.service_id.eq(service_id));
+            found.extend(of.one(connection).await?);
+        }
+    }
+    Ok(found.into_iter().min_by_key(|row| row.due_at))
 }
 
 /// Keeps a batch for longer. False when nothing of it is left to its holder.
@@ -286,13 +304,21 @@ pub async fn waiting(
     by_answer(connection, find, Column::LastStatus).await
 }
 
-/// How many were given up for an alert, by the status code of the last answer.
+/// How many were given up for an alert, by the status code of the last answer. Those to whom nothing was
+/// sent before it grew old are among those without one.
 pub async fn buried(
     connection: &impl ConnectionTrait,
     alert_id: Uuid,
 ) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
     let find = dead_letter::Entity::find().filter(dead_letter::COLUMN.alert_id.eq(alert_id));
-    by_answer(connection, find, dead_letter::Column::LastStatus).await
+    let mut buried = by_answer(connection, find, dead_letter::Column::LastStatus).await?;
+    let missed = alert_shard::missed(connection, alert_id).await?;
+    match buried.iter_mut().find(|(status, _)| status.is_none()) {
+        Some((_, count)) => *count += missed,
+        None if missed > 0 => buried.insert(0, (None, missed)),
+        None => {}
+    }
+    Ok(buried)
 }
 
 async fn by_answer<E: EntityTrait>(

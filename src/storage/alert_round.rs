@@ -163,21 +163,15 @@ pub async fn finish_if_done(
     Ok(())
 }
 
-/// Closes every alert that nobody is left to close: the last reader to be tried again has opted out.
-pub async fn finish_abandoned(
-    connection: &impl ConnectionTrait,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+/// The alerts that are on their way. The last reader to be tried again may have opted out, and nobody be left
+/// to close them.
+pub async fn sending(connection: &impl ConnectionTrait) -> Result<Vec<Uuid>, DbErr> {
     let sending = alert::Entity::find()
         .select_only()
         .column(alert::Column::Id)
         .filter(alert::COLUMN.state.eq(AlertState::Sending.as_str()))
         .order_by_asc(alert::COLUMN.id);
-    let sending: Vec<Uuid> = sending.into_tuple().all(connection).await?;
-    for id in sending {
-        finish_if_done(connection, id, now).await?;
-    }
-    Ok(())
+    sending.into_tuple().all(connection).await
 }
 
 /// How many have been dealt with in all rounds.

@@ -136,6 +136,7 @@ fn row(
         due_at: Set(None),
         priority: Set(1),
         service_id: Set(service_id),
+        missed: Set(0),
     }
 }
 
@@ -233,6 +234,61 @@ pub async fn advance(
         update = update.col_expr(Column::FinishedAt, Some(now).into());
     }
     Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+}
+
+/// Ends a shard whose news has grown old where it stands, and notes how many it has not come to. False
+/// when somebody else has it.
+pub async fn miss(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    missed: i64,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Missed, missed.into())
+        .col_expr(Column::FinishedAt, Some(now).into())
+        .col_expr(Column::LeasedUntil, Expr::value(Option::<Timestamp>::None));
+    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+}
+
+/// How many an alert has not come to before it grew old.
+pub async fn missed(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<i64, DbErr> {
+    let find = Entity::find()
+        .select_only()
+        .column(Column::Missed)
+        .filter(COLUMN.alert_id.eq(alert_id))
+        .filter(COLUMN.missed.gt(0));
+    let missed: Vec<i64> = find.into_tuple().all(connection).await?;
+    Ok(missed.into_iter().sum())
+}
+
+/// Forgets how many an alert has not come to; answers how many they are. Its shards may go on from where
+/// they stand if it is news again.
+pub async fn forget_missed(
+    connection: &impl ConnectionTrait,
+    alert_id: Uuid,
+    goes_on: bool,
+) -> Result<i64, DbErr> {
+    let missed = missed(connection, alert_id).await?;
+    let mut update = Entity::update_many().col_expr(Column::Missed, 0_i64.into());
+    if goes_on {
+        let open = Expr::value(Option::<Timestamp>::None);
+        update = update.col_expr(Column::FinishedAt, open);
+    }
+    let of = update.filter(COLUMN.alert_id.eq(alert_id)).filter(COLUMN.missed.gt(0));
+    of.exec(connection).await?;
+    Ok(missed)
+}
+
+/// Forgets the shards of alerts that were over before an instant.
+pub async fn purge(connection: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    let over = Query::select()
+        .column(alert::Column::Id)
+        .from(alert::Entity)
+        .and_where(alert::COLUMN.finished_at.lt(before))
+        .to_owned();
+    let of = Expr::col(Column::AlertId).in_subquery(over);
+    Ok(Entity::delete_many().filter(of).exec(connection).await?.rows_affected)
 }
 
 /// Gives a shard back, so that another worker need not wait for the lease to end.

@@ -74,14 +74,14 @@ pub async fn page(
     Ok(Page { end, ..page })
 }
 
-/// The subscriptions with these ids that are still there.
+/// The subscriptions with these ids that are still there, each with what the reader chose.
 pub async fn by_ids(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     ids: &[i64],
 ) -> Result<Page, DbErr> {
     let find = living().filter(COLUMN.id.is_in(ids.iter().copied())).order_by_asc(COLUMN.id);
-    candidates(connection, vault, find.all(connection).await?, false).await
+    candidates(connection, vault, find.all(connection).await?, true).await
 }
 
 /// How many subscriptions an alert concerns, or about how many.

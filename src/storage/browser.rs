@@ -11,6 +11,9 @@ use super::push_subscription::Stored;
 use super::{Sealed, Vault};
 use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
 
+/// Bytes of a decoy's hash that are of its endpoint alone.
+const HALF: usize = 16;
+
 /// What a browser handed over: where it is reached, and by which keys.
 #[derive(Debug, Clone)]
 pub struct Browser {
@@ -32,11 +35,33 @@ impl Browser {
         Self { vapid_key_id: kept, ..self.clone() }
     }
 
-    /// By what the decoy of a browser is found that is not the one of its endpoint.
+    /// By what the decoy of a browser is found that is not the one of its endpoint: half of it is of the
+    /// endpoint, and half of the keys.
     pub(super) fn decoy_hash(&self) -> [u8; 32] {
         let PushKeys { p256dh, auth } = &self.keys;
-        let decoy = Sha256::new().chain_update(b"khabar decoy").chain_update(self.endpoint.hash());
-        decoy.chain_update(p256dh).chain_update(auth).finalize().into()
+        let endpoint =
+            Sha256::new().chain_update(b"khabar decoy").chain_update(self.endpoint.hash());
+        let keys = endpoint.clone().chain_update(p256dh).chain_update(auth);
+        let (mut hash, keys) = (endpoint.finalize(), keys.finalize());
+        hash[HALF..].copy_from_slice(&keys[HALF..]);
+        hash.into()
+    }
+
+    /// A hash of a decoy of the same endpoint that no keys lead to.
+    pub(super) fn decoy_hash_of_nobody(&self, random: [u8; 32]) -> [u8; 32] {
+        let mut hash = self.decoy_hash();
+        hash[HALF..].copy_from_slice(&random[HALF..]);
+        hash
+    }
+
+    /// Whether a row is its decoy.
+    pub fn has_decoy(&self, row: &Stored) -> bool {
+        row.endpoint_hash == self.decoy_hash()
+    }
+
+    /// Whether what is stored stands for the same endpoint.
+    pub(super) fn is_decoy(&self, hash: &[u8]) -> bool {
+        hash.first_chunk::<HALF>() == self.decoy_hash().first_chunk()
     }
 }
 

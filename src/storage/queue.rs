@@ -2,15 +2,19 @@
 
 use std::cmp::{max, min};
 
-use sea_orm::sea_query::{Expr, ExprTrait, Func, JoinType};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, JoinType, Query};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Select,
+    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 
 use super::entities::{alert, alert_dead_letter, alert_retry, alert_shard, job};
 use super::job::{DEAD, QUEUED};
 use crate::domain::clock::Timestamp;
 use crate::domain::job::Job;
+
+/// Rows are counted no further than this: whoever watches knows enough by then.
+pub const MANY: u64 = 1_000_000;
 
 /// What waits for workers and what they hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,9 +29,9 @@ pub struct Queue {
     pub leases_end: Option<(Timestamp, Timestamp)>,
     /// Shards that are not delivered to their end.
     pub open_shards: u64,
-    /// Messages that are tried again, now or later.
+    /// Messages that are tried again, now or later; counted up to [`MANY`].
     pub retries: u64,
-    /// Messages that were given up and can be replayed.
+    /// Messages that were given up and can be replayed; counted up to [`MANY`].
     pub dead_letters: u64,
     /// Jobs that were given up.
     pub dead_jobs: u64,
@@ -63,8 +67,8 @@ pub async fn look(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Q
         retry_waits_since: first(retries_wait),
         leases_end: leases.reduce(|one, other| (min(one.0, other.0), max(one.1, other.1))),
         open_shards: open_shards().count(connection).await?,
-        retries: alert_retry::Entity::find().count(connection).await?,
-        dead_letters: alert_dead_letter::Entity::find().count(connection).await?,
+        retries: up_to_many(connection, alert_retry::Entity::find()).await?,
+        dead_letters: up_to_many(connection, alert_dead_letter::Entity::find()).await?,
         dead_jobs: dead_jobs.count(connection).await?,
     })
 }
@@ -107,14 +111,31 @@ async fn shards(connection: &impl ConnectionTrait, now: Timestamp) -> Result<(Sp
 /// Since when retries wait, and until when others are held: a claim makes them due after the lease.
 async fn retries(connection: &impl ConnectionTrait, now: Timestamp) -> Result<(Span, Span), DbErr> {
     use alert_retry::{COLUMN, Column, Entity};
-    let free = Entity::find().filter(COLUMN.due_at.lte(now));
-    let held = Entity::find().filter(COLUMN.claim.ne(0));
-    let due = || Expr::col(Column::DueAt);
-    Ok((span(connection, free, due()).await?, span(connection, held, due()).await?))
+    // Only the first, which the index finds: there may be millions.
+    let free = Entity::find().filter(COLUMN.due_at.lte(now)).order_by_asc(COLUMN.due_at);
+    let first = free.one(connection).await?.map(|row| (row.due_at, row.due_at));
+    let held = Entity::find().filter(COLUMN.claim.lt(0).or(COLUMN.claim.gt(0)));
+    Ok((first, span(connection, held, Expr::col(Column::DueAt)).await?))
 }
 
 fn open_shards() -> Select<alert_shard::Entity> {
     alert_shard::Entity::find().filter(alert_shard::COLUMN.finished_at.is_null())
+}
+
+/// How many rows there are, or [`MANY`].
+async fn up_to_many<E: EntityTrait>(
+    connection: &impl ConnectionTrait,
+    rows: Select<E>,
+) -> Result<u64, DbErr> {
+    let mut some = rows.select_only().expr(Expr::value(1)).limit(MANY);
+    let some = QuerySelect::query(&mut some).take();
+    let count = Query::select()
+        .expr_as(Func::count(Expr::col(Asterisk)), "count")
+        .from_subquery(some, "some")
+        .take();
+    let row = connection.query_one(&count).await?;
+    let count: Option<i64> = row.map(|row| row.try_get("", "count")).transpose()?;
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
 }
 
 /// The first and the last instant of some rows.

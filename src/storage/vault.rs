@@ -129,8 +129,13 @@ impl Vault {
         connection: &impl ConnectionTrait,
         key_id: i32,
     ) -> Result<bool, DbErr> {
-        let lacks = matches!(self.known(key_id), Some(None));
-        Ok(lacks && self.is_opened(connection).await? != Some(true))
+        let lacks = self.known(key_id).flatten().is_none();
+        if !lacks || self.is_opened(connection).await? != Some(true) {
+            return Ok(lacks);
+        }
+        // It may have got the newsroom's master key this moment: then the key opens now.
+        let row = Entity::find_by_id(key_id).one(connection).await?;
+        Ok(row.is_some_and(|row| self.learn(row).is_ok()))
     }
 
     /// Seals every data key that it opens by the first of its master keys.
@@ -172,8 +177,10 @@ impl Vault {
         let bytes = self.open_secret(&place(row.id), &row.sealed);
         let key = bytes.and_then(|bytes| SealingKey::new(&bytes));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(row.id, key.clone());
-        key.ok_or_else(|| not_ours(row.id))
+        let learned = known.entry(row.id).or_default();
+        // What another task has learned meanwhile, by a newer master key perhaps, stays.
+        *learned = key.or(learned.take());
+        learned.clone().ok_or_else(|| not_ours(row.id))
     }
 
     fn nonce(&self) -> SealingNonce {

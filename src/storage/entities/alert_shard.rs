@@ -19,6 +19,7 @@ pub struct Model {
     pub due_at: Option<DateTimeUtc>,
     pub priority: i16,
     pub service_id: i32,
+    pub missed: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,40 @@
+//! Lets a shard say how many it did not come to before its news grew old, and finds what is due of one push
+//! service, what workers hold, and what a data key seals without reading whole tables.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+use crate::{WHOLE_OR_NOT_AT_ALL, add_columns, drop_columns, index};
+
+/// Tables with their indexes: a name, and the columns.
+const INDEXES: [(&str, &str, &[&str]); 3] = [
+    ("alert_retries", "service", &["service_id", "due_at"]),
+    ("alert_retries", "claim", &["claim"]),
+    ("push_subscriptions", "key", &["key_id"]),
+];
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        WHOLE_OR_NOT_AT_ALL
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let missed = big_integer("missed").default(0).to_owned();
+        add_columns(manager, "alert_shards", vec![missed]).await?;
+        for (table, name, columns) in INDEXES {
+            manager.create_index(index(table, name, columns, false)).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for (table, name, _) in INDEXES {
+            let name = format!("{table}_{name}");
+            manager.drop_index(Index::drop().name(name).table(table).to_owned()).await?;
+        }
+        drop_columns(manager, "alert_shards", &["missed"]).await
+    }
+}
