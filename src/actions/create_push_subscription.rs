@@ -16,10 +16,8 @@ use crate::domain::push_subscription::{
 use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
-use crate::storage::push_subscription::{
-    Stored, become_decoy, hide_decoy, insert, insert_decoy, lock_by_endpoint, lock_decoy, move_to,
-    renew_token,
-};
+use crate::storage::decoy;
+use crate::storage::push_subscription::{Stored, insert, lock_by_endpoint, move_to, renew_token};
 
 /// What the browser hands over, and what the reader chose.
 #[derive(Debug, Clone)]
@@ -104,13 +102,13 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
         let proves = |there: &Stored| there.is_of(&browser.keys) || there.is_opened_by(presented);
         let is_anothers = there.as_ref().is_some_and(|there| !proves(there));
         let known = match is_anothers {
-            true => lock_decoy(tx, &app.vault, &browser, presented).await?,
+            true => decoy::lock(tx, &app.vault, &browser, presented).await?,
             false => there,
         };
         let Some(known) = known else {
             let (choice, token) = ((&topics, &manners), (hash, now));
             let inserted = match is_anothers {
-                true => insert_decoy(tx, &browser, choice, token).await?,
+                true => decoy::insert(tx, &browser, choice, token).await?,
                 false => insert(tx, &app.vault, &browser, choice, token).await?,
             };
             if inserted {
@@ -146,8 +144,8 @@ async fn take_keys(
     browser: &Browser,
 ) -> Result<(), DbErr> {
     if !browser.has_decoy(known) {
-        hide_decoy(connection, browser, app.clock.new_secret()).await?;
-        become_decoy(connection, known.id, browser, app.now()).await?;
+        decoy::hide(connection, browser, app.clock.new_secret()).await?;
+        decoy::take_place(connection, known.id, browser, app.now()).await?;
     }
     Ok(())
 }

@@ -6,7 +6,8 @@ use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection, both};
 use crate::domain::token;
-use crate::storage::push_subscription::{Stored, become_decoy, delete, lock_both, move_to};
+use crate::storage::decoy;
+use crate::storage::push_subscription::{Stored, delete, lock_both, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +91,7 @@ pub async fn update_push_subscription(
             delete(tx, &other).await?;
             move_to(tx, &app.vault, &known, &browser, app.now()).await?;
         } else {
-            become_decoy(tx, known.id, &browser, app.now()).await?;
+            decoy::take_place(tx, known.id, &browser, app.now()).await?;
         }
     }
     change.commit().await?;

@@ -11,7 +11,7 @@ use super::article::{Article, vanished};
 use super::context::KhabarContext;
 use super::edition::Edition;
 use super::ids::{self, Kind};
-use super::loaders::{ArticleKey, EditionKey};
+use super::loaders::{ArticleKey, EditionKey, GivenUpKey, RetryingKey};
 use super::paging::{PageArgs, connection};
 use crate::app::App;
 use crate::domain::alert as domain;
@@ -188,15 +188,14 @@ impl Alert {
     }
 
     /// Messages that will be tried again.
-    async fn retrying(&self, ctx: &Context<'_>) -> Result<u64, Error> {
-        let connection = ctx.app()?.db.connection();
-        Ok(storage::alert_retry::count(connection, self.0.id).await?)
+    async fn retrying(&self, ctx: &Context<'_>) -> Result<i64, Error> {
+        let waiting = ctx.loaders()?.load_or_default(RetryingKey(self.0.id)).await?;
+        Ok(waiting.into_iter().map(|(_, count)| count).sum())
     }
 
     /// The same, by what the push services said last.
     async fn retrying_after(&self, ctx: &Context<'_>) -> Result<Vec<AlertAnswer>, Error> {
-        let connection = ctx.app()?.db.connection();
-        let waiting = storage::alert_retry::waiting(connection, self.0.id).await?;
+        let waiting = ctx.loaders()?.load_or_default(RetryingKey(self.0.id)).await?;
         Ok(waiting.into_iter().map(AlertAnswer::from).collect())
     }
 
@@ -205,10 +204,9 @@ impl Alert {
         self.0.counts.failed
     }
 
-    /// The same, by what the push services said last.
+    /// The same, by what the push services said last; forgotten after 28 days.
     async fn given_up(&self, ctx: &Context<'_>) -> Result<Vec<AlertAnswer>, Error> {
-        let connection = ctx.app()?.db.connection();
-        let buried = storage::alert_retry::buried(connection, self.0.id).await?;
+        let buried = ctx.loaders()?.load_or_default(GivenUpKey(self.0.id)).await?;
         Ok(buried.into_iter().map(AlertAnswer::from).collect())
     }
 

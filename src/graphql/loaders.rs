@@ -89,6 +89,10 @@ keys! {
     CategoryAncestorsKey(Uuid);
     /// A comment.
     CommentKey(Uuid);
+    /// Who is tried again for an alert, by what was answered last.
+    RetryingKey(Uuid);
+    /// Who was given up for an alert, by what was answered last.
+    GivenUpKey(Uuid);
     /// The first page of a thread.
     CommentPageKey(Thread, Order, u32);
 }
@@ -320,5 +324,33 @@ impl Loader<CommentPageKey> for Reader {
             }
         }
         Ok(found)
+    }
+}
+
+impl Loader<RetryingKey> for Reader {
+    type Value = Vec<(Option<i32>, i64)>;
+    type Error = Arc<DbErr>;
+
+    async fn load(
+        &self,
+        keys: &[RetryingKey],
+    ) -> Result<HashMap<RetryingKey, Self::Value>, Arc<DbErr>> {
+        let ids = ids(keys, |key| key.0);
+        let found = storage::alert_retry::waiting(self.0.connection(), &ids).await?;
+        Ok(found.into_iter().map(|(id, answers)| (RetryingKey(id), answers)).collect())
+    }
+}
+
+impl Loader<GivenUpKey> for Reader {
+    type Value = Vec<(Option<i32>, i64)>;
+    type Error = Arc<DbErr>;
+
+    async fn load(
+        &self,
+        keys: &[GivenUpKey],
+    ) -> Result<HashMap<GivenUpKey, Self::Value>, Arc<DbErr>> {
+        let ids = ids(keys, |key| key.0);
+        let found = storage::alert_retry::buried(self.0.connection(), &ids).await?;
+        Ok(found.into_iter().map(|(id, answers)| (GivenUpKey(id), answers)).collect())
     }
 }

@@ -72,3 +72,14 @@ fn media_type(extension: &str) -> &'static str {
 fn hash(file: &EmbeddedFile) -> String {
     file.metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_sites_include_stays_small() {
+        let size = |name| Files::get(name).unwrap().data.len();
+        assert!(size("alerts.js") + size("worker.js") < 10_000);
+    }
+}

@@ -144,3 +144,22 @@ fn due_at(app: &App, alert: &Alert, one: &Tried) -> Option<Timestamp> {
     let due_at = app.now().checked_add_signed(wait.max(asked))?;
     (due_at < alert.expires_at).then_some(due_at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn a_database_that_fails_for_a_moment_repeats_nothing() {
+        let tries = &AtomicUsize::new(0);
+        let write = || async move {
+            match tries.fetch_add(1, Ordering::Relaxed) < 2 {
+                true => Err(DbErr::Custom("gone".to_owned())),
+                false => Ok(()),
+            }
+        };
+        insist(write).await.unwrap();
+        assert_eq!(tries.load(Ordering::Relaxed), 3);
+    }
+}

@@ -1,11 +1,10 @@
 //! The exceptions of a delivery: who has to be tried again, and who was given up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, Set,
+    ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
@@ -195,11 +194,6 @@ pub async fn any(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<bo
     Ok(find.one(connection).await?.is_some())
 }
 
-/// How many have to be tried again for an alert.
-pub async fn count(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<u64, DbErr> {
-    Entity::find().filter(COLUMN.alert_id.eq(alert_id)).count(connection).await
-}
-
 /// Forgets all that had to be tried again for an alert.
 pub async fn delete_all(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<(), DbErr> {
     // In order of the subscriptions, as these take them along when they are deleted.
@@ -295,28 +289,28 @@ pub async fn revive(
     exhume(connection, alert_id).await
 }
 
-/// How many have to be tried again for an alert, by the status code of the last answer.
-pub async fn waiting(
-    connection: &impl ConnectionTrait,
-    alert_id: Uuid,
-) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
-    let find = Entity::find().filter(COLUMN.alert_id.eq(alert_id));
-    by_answer(connection, find, Column::LastStatus).await
+/// How many, by the status code of the last answer, of each alert.
+pub type Answers = HashMap<Uuid, Vec<(Option<i32>, i64)>>;
+
+/// How many have to be tried again for alerts, by the last answer.
+pub async fn waiting(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Answers, DbErr> {
+    let find = Entity::find().filter(COLUMN.alert_id.is_in(ids.iter().copied()));
+    by_answer(connection, find, (Column::AlertId, Column::LastStatus)).await
 }
 
-/// How many were given up for an alert, by the status code of the last answer. Those to whom nothing was
-/// sent before it grew old are among those without one.
-pub async fn buried(
-    connection: &impl ConnectionTrait,
-    alert_id: Uuid,
-) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
-    let find = dead_letter::Entity::find().filter(dead_letter::COLUMN.alert_id.eq(alert_id));
-    let mut buried = by_answer(connection, find, dead_letter::Column::LastStatus).await?;
-    let missed = alert_shard::missed(connection, alert_id).await?;
-    match buried.iter_mut().find(|(status, _)| status.is_none()) {
-        Some((_, count)) => *count += missed,
-        None if missed > 0 => buried.insert(0, (None, missed)),
-        None => {}
+/// How many were given up for alerts, by the last answer. Those to whom nothing was sent before it grew old
+/// are among those without one.
+pub async fn buried(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Answers, DbErr> {
+    use dead_letter::Column;
+    let of = dead_letter::COLUMN.alert_id.is_in(ids.iter().copied());
+    let find = dead_letter::Entity::find().filter(of);
+    let mut buried = by_answer(connection, find, (Column::AlertId, Column::LastStatus)).await?;
+    for (id, missed) in alert_shard::missed(connection, ids).await? {
+        let answers = buried.entry(id).or_default();
+        match answers.iter_mut().find(|(status, _)| status.is_none()) {
+            Some((_, count)) => *count += missed,
+            None => answers.insert(0, (None, missed)),
+        }
     }
     Ok(buried)
 }
@@ -324,14 +318,20 @@ pub async fn buried(
 async fn by_answer<E: EntityTrait>(
     connection: &impl ConnectionTrait,
     find: Select<E>,
-    status: E::Column,
-) -> Result<Vec<(Option<i32>, i64)>, DbErr> {
-    find.select_only()
-        .column(status)
+    (alert, status): (E::Column, E::Column),
+) -> Result<Answers, DbErr> {
+    let find = find
+        .select_only()
+        .columns([alert, status])
         .expr_as(Expr::cust("COUNT(*)"), "count")
-        .group_by(status)
-        .order_by_asc(status)
-        .into_tuple()
-        .all(connection)
-        .await
+        .group_by(alert)
+        .group_by(status);
+    let found: Vec<(Uuid, Option<i32>, i64)> = find.into_tuple().all(connection).await?;
+    let mut answers = Answers::new();
+    for (id, status, count) in found {
+        answers.entry(id).or_default().push((status, count));
+    }
+    // Databases disagree whether what is missing comes first.
+    answers.values_mut().for_each(|answers| answers.sort_unstable());
+    Ok(answers)
 }

@@ -1,6 +1,6 @@
 //! Shards: ranges of push subscriptions that one worker delivers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SelectStatement};
 use sea_orm::{
@@ -251,15 +251,22 @@ pub async fn miss(
     Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
 }
 
-/// How many an alert has not come to before it grew old.
-pub async fn missed(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<i64, DbErr> {
+/// How many alerts have not come to before they grew old.
+pub async fn missed(
+    connection: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, i64>, DbErr> {
     let find = Entity::find()
         .select_only()
-        .column(Column::Missed)
-        .filter(COLUMN.alert_id.eq(alert_id))
+        .columns([Column::AlertId, Column::Missed])
+        .filter(COLUMN.alert_id.is_in(ids.iter().copied()))
         .filter(COLUMN.missed.gt(0));
-    let missed: Vec<i64> = find.into_tuple().all(connection).await?;
-    Ok(missed.into_iter().sum())
+    let found: Vec<(Uuid, i64)> = find.into_tuple().all(connection).await?;
+    let mut missed = HashMap::new();
+    for (id, count) in found {
+        *missed.entry(id).or_default() += count;
+    }
+    Ok(missed)
 }
 
 /// Forgets how many an alert has not come to; answers how many they are. Its shards may go on from where
@@ -269,7 +276,7 @@ pub async fn forget_missed(
     alert_id: Uuid,
     goes_on: bool,
 ) -> Result<i64, DbErr> {
-    let missed = missed(connection, alert_id).await?;
+    let missed = missed(connection, &[alert_id]).await?.remove(&alert_id).unwrap_or_default();
     let mut update = Entity::update_many().col_expr(Column::Missed, 0_i64.into());
     if goes_on {
         let open = Expr::value(Option::<Timestamp>::None);

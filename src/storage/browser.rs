@@ -3,16 +3,12 @@
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, Set,
 };
-use sha2::{Digest, Sha256};
 
 use super::audience::living;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Model};
 use super::push_subscription::Stored;
 use super::{Sealed, Vault};
 use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
-
-/// Bytes of a decoy's hash that are of its endpoint alone.
-const HALF: usize = 16;
 
 /// What a browser handed over: where it is reached, and by which keys.
 #[derive(Debug, Clone)]
@@ -33,35 +29,6 @@ impl Browser {
     pub fn at_address_of(&self, known: &Stored, names_key: bool) -> Self {
         let kept = if names_key { self.vapid_key_id } else { known.vapid_key_id };
         Self { vapid_key_id: kept, ..self.clone() }
-    }
-
-    /// By what the decoy of a browser is found that is not the one of its endpoint: half of it is of the
-    /// endpoint, and half of the keys.
-    pub(super) fn decoy_hash(&self) -> [u8; 32] {
-        let PushKeys { p256dh, auth } = &self.keys;
-        let endpoint =
-            Sha256::new().chain_update(b"khabar decoy").chain_update(self.endpoint.hash());
-        let keys = endpoint.clone().chain_update(p256dh).chain_update(auth);
-        let (mut hash, keys) = (endpoint.finalize(), keys.finalize());
-        hash[HALF..].copy_from_slice(&keys[HALF..]);
-        hash.into()
-    }
-
-    /// A hash of a decoy of the same endpoint that no keys lead to.
-    pub(super) fn decoy_hash_of_nobody(&self, random: [u8; 32]) -> [u8; 32] {
-        let mut hash = self.decoy_hash();
-        hash[HALF..].copy_from_slice(&random[HALF..]);
-        hash
-    }
-
-    /// Whether a row is its decoy.
-    pub fn has_decoy(&self, row: &Stored) -> bool {
-        row.endpoint_hash == self.decoy_hash()
-    }
-
-    /// Whether what is stored stands for the same endpoint.
-    pub(super) fn is_decoy(&self, hash: &[u8]) -> bool {
-        hash.first_chunk::<HALF>() == self.decoy_hash().first_chunk()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod browser;
 pub mod category;
 pub mod comment;
 pub mod db;
+pub mod decoy;
 pub mod edition;
 pub mod entities;
 pub mod event;

@@ -87,59 +87,6 @@ pub async fn lock_both(
     Ok((of_token, there))
 }
 
-/// The decoy of a browser, or of its endpoint and a token, locked until the transaction ends. The oldest
-/// of them stands for the subscription that there would be if the endpoint were nobody's.
-pub async fn lock_decoy(
-    connection: &impl ConnectionTrait,
-    vault: &Vault,
-    browser: &Browser,
-    token_hash: Option<[u8; 32]>,
-) -> Result<Option<Stored>, DbErr> {
-    let of_token = Column::TokenHash.is_in(token_hash.map(|hash| hash.to_vec()));
-    let find = Entity::find()
-        .filter(COLUMN.sealed.is_null())
-        .filter(COLUMN.endpoint_hash.eq(browser.decoy_hash().to_vec()).or(of_token))
-        .order_by_asc(COLUMN.id);
-    let mut rows = find.lock_exclusive().all(connection).await?.into_iter();
-    stored(connection, vault, rows.find(|row| browser.is_decoy(&row.endpoint_hash))).await
-}
-
-/// Makes a row the decoy of a browser, which reaches nobody. One that was it already is deleted.
-pub async fn become_decoy(
-    connection: &impl ConnectionTrait,
-    id: i64,
-    browser: &Browser,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let same = COLUMN.endpoint_hash.eq(browser.decoy_hash().to_vec()).and(COLUMN.id.ne(id));
-    Entity::delete_many().filter(same).exec(connection).await?;
-    let row = ActiveModel {
-        id: Set(id),
-        service_id: Set(push_service::id_of(connection, &browser.service).await?),
-        endpoint_hash: Set(browser.decoy_hash().to_vec()),
-        sealed: Set(None),
-        updated_at: Set(now),
-        ..<ActiveModel as Default>::default()
-    };
-    row.update(connection).await?;
-    Ok(())
-}
-
-/// Lets the decoy of a browser be found by nothing but its token from now on.
-pub async fn hide_decoy(
-    connection: &impl ConnectionTrait,
-    browser: &Browser,
-    random: [u8; 32],
-) -> Result<(), DbErr> {
-    let hidden = browser.decoy_hash_of_nobody(random).to_vec();
-    Entity::update_many()
-        .col_expr(Column::EndpointHash, hidden.into())
-        .filter(COLUMN.endpoint_hash.eq(browser.decoy_hash().to_vec()))
-        .exec(connection)
-        .await?;
-    Ok(())
-}
-
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
 pub async fn insert(
     connection: &impl ConnectionTrait,
@@ -152,23 +99,7 @@ pub async fn insert(
     insert_row(connection, row, choice, token).await
 }
 
-/// Adds what looks like a subscription and reaches nobody: for whoever has no right to the endpoint,
-/// and must not learn that it is somebody's. False as with [`insert`].
-pub async fn insert_decoy(
-    connection: &impl ConnectionTrait,
-    browser: &Browser,
-    choice: (&Topics, &Manners),
-    token: ([u8; 32], Timestamp),
-) -> Result<bool, DbErr> {
-    let row = ActiveModel {
-        service_id: Set(push_service::id_of(connection, &browser.service).await?),
-        endpoint_hash: Set(browser.decoy_hash().to_vec()),
-        ..<ActiveModel as Default>::default()
-    };
-    insert_row(connection, row, choice, token).await
-}
-
-async fn insert_row(
+pub(super) async fn insert_row(
     connection: &impl ConnectionTrait,
     row: ActiveModel,
     (topics, manners): (&Topics, &Manners),
@@ -367,7 +298,7 @@ fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<A
     })
 }
 
-async fn stored(
+pub(super) async fn stored(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     row: Option<Model>,

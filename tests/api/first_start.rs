@@ -76,4 +76,7 @@ async fn a_machine_with_another_master_key_does_not_take_part() {
     agree_on_keys(&other).await.unwrap();
     assert!(agree_on_keys(&first).await.is_err());
     assert!(!keep_up_with_keys(&first).await.unwrap() && keep_up_with_keys(&other).await.unwrap());
+    std::fs::write(first.config.data_dir.join("master.key"), "half of it").unwrap();
+    let damaged = keep_up_with_keys(&first).await.unwrap_err().to_string();
+    assert!(damaged.contains("master.key is damaged"), "{damaged}");
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod alert;
+mod alert_again;
 mod alert_control;
 mod alert_retry;
 mod alert_rounds;

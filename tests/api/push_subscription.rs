@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::alert::alert;
 use crate::support::alerts::LOOPBACK;
 use crate::support::fixtures::category_id;
+use crate::support::push_service::Browser;
 use crate::support::{Newsroom, TestApp, operation};
 
 #[tokio::test]
@@ -76,6 +77,49 @@ async fn a_stranger_who_knows_the_endpoint_changes_nothing_and_learns_nothing() 
     alert(&newsroom, "خبر آخر").await;
     newsroom.test.run_jobs().await;
     assert_eq!(push.received(&browser).len(), 1, "nothing after opting out");
+}
+
+#[tokio::test]
+async fn no_calls_in_a_row_tell_whether_an_endpoint_is_known() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let known = push.browser("known");
+    newsroom.test.opt_in(&known, json!({})).await;
+    let test = &newsroom.test;
+    let lives = async |token: &String| {
+        let query = "query($token: String!) { pushSubscription(token: $token) { breakingOnly } }";
+        !test.read(query, json!({ "token": token })).await.at("/pushSubscription").is_null()
+    };
+    let with = |token: &String| json!({ "token": token });
+    let moves = async |token: &String, to: &Browser| {
+        let browser = json!({ "endpoint": to.endpoint, "keys": to.keys() });
+        let input = json!({ "token": token, "input": { "browser": browser } });
+        test.read(&operation("PushSubscriptionUpdate"), input).await.data();
+    };
+    let mut seen = Vec::new();
+    for (number, probed) in [known.with_new_keys(), push.browser("unknown")].iter().enumerate() {
+        let renewed = probed.with_new_keys();
+        // Keys that change by the token, and those of before again.
+        let first = test.opt_in(probed, json!({})).await;
+        let stranger = test.opt_in(&renewed, json!({})).await;
+        let mut told = vec![test.opt_in(&renewed, with(&first)).await == first];
+        let third = test.opt_in(probed, json!({})).await;
+        told.extend([lives(&first).await, lives(&stranger).await, lives(&third).await]);
+        let fourth = test.opt_in(&renewed, json!({})).await;
+        told.extend([lives(&first).await, lives(&stranger).await, lives(&fourth).await]);
+        told.push(test.opt_in(&renewed, with(&stranger)).await == stranger);
+        told.extend([lives(&fourth).await, lives(&stranger).await]);
+        // A subscription that moves there, and its old address.
+        let own = push.browser(&format!("own{number}"));
+        let moving = test.opt_in(&own, json!({})).await;
+        moves(&moving, &renewed.with_new_keys()).await;
+        let again = test.opt_in(&own, json!({})).await;
+        told.extend([lives(&moving).await, lives(&again).await, again == moving]);
+        seen.push(told);
+    }
+    assert_eq!(seen[0], seen[1]);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&known), ["خبر"], "who was there is there");
 }
 
 #[tokio::test]

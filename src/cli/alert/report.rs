@@ -33,8 +33,10 @@ impl Standing {
     }
 
     pub(super) async fn with_retries(app: &App, alert: Alert) -> anyhow::Result<Self> {
-        let retrying = alert_retry::waiting(app.db.connection(), alert.id).await?;
-        let given_up = alert_retry::buried(app.db.connection(), alert.id).await?;
+        let (connection, id) = (app.db.connection(), alert.id);
+        let retrying = alert_retry::waiting(connection, &[id]).await?.remove(&id);
+        let given_up = alert_retry::buried(connection, &[id]).await?.remove(&id);
+        let (retrying, given_up) = (retrying.unwrap_or_default(), given_up.unwrap_or_default());
         Ok(Self { alert, retrying, given_up })
     }
 

@@ -1,0 +1,203 @@
+//! What is tried, replayed, corrected or published again: told to those who still want it, and once.
+
+use chrono::TimeDelta;
+use khabar::actions::create_article::create_article;
+use khabar::domain::job::Job;
+use khabar::domain::viewer::{Role, Viewer};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::alert::{alert, opt_in_many, progress, publish_with_alert};
+use crate::alert_control::edit;
+use crate::support::fixtures::{article_id, category_id};
+use crate::support::push_service::{Behaviour, Browser, PushService};
+use crate::support::{Newsroom, operation};
+
+/// A newsroom, its push service, and a reader with a token.
+async fn with_reader(choices: Value) -> (Newsroom, PushService, Browser, String) {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let reader = push.browser("reader");
+    let token = newsroom.test.opt_in(&reader, choices).await;
+    (newsroom, push, reader, token)
+}
+
+async fn choose(newsroom: &Newsroom, token: &str, choice: Value) {
+    let chosen = json!({ "token": token, "input": choice });
+    let answer = newsroom.test.read(&operation("PushSubscriptionUpdate"), chosen).await;
+    assert_eq!(answer.user_errors("pushSubscriptionUpdate"), [""; 0]);
+}
+
+#[tokio::test]
+async fn whoever_chose_otherwise_since_is_not_tried_again() {
+    let (newsroom, push, reader, token) = with_reader(json!({})).await;
+    push.script(&reader, [Behaviour::Status(503)]);
+    let tried = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    choose(&newsroom, &token, json!({ "breakingOnly": true })).await;
+    newsroom.test.advance(TimeDelta::minutes(10));
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &tried).await, "DONE 0/0/0");
+
+    choose(&newsroom, &token, json!({ "breakingOnly": false })).await;
+    push.script(&reader, [Behaviour::Status(400)]);
+    let given_up = alert(&newsroom, "خبر آخر").await;
+    newsroom.test.run_jobs().await;
+    let sport = newsroom.test.category(None, "رياضة", "Sport").await;
+    choose(&newsroom, &token, json!({ "categories": [category_id(sport.id)] })).await;
+    edit(&newsroom, "AlertReplay", json!({ "id": given_up })).await.data();
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &given_up).await, "DONE 0/0/0");
+    assert_eq!(push.titles(&reader), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_breaking_story_that_was_taken_back_amid_its_alert_is_not_alerted_by_itself() {
+    let (newsroom, push) = Newsroom::with_push_by("breaking_alerts = \"on\"").await;
+    let (told, later) = (push.browser("told"), push.browser("later"));
+    newsroom.test.opt_in(&told, json!({})).await;
+    newsroom.test.opt_in(&later, json!({})).await;
+    push.script(&later, [Behaviour::Status(503)]);
+    let mut story = newsroom.story("عاجل");
+    story.breaking = true;
+    let draft = create_article(&newsroom.test.app, &Viewer::System, story).await.unwrap();
+    let id = json!({ "id": article_id(draft.id) });
+    for mutation in ["ArticlePublish", "ArticleUnpublish", "ArticlePublish"] {
+        edit(&newsroom, mutation, id.clone()).await.data();
+        newsroom.test.run_jobs().await;
+    }
+    newsroom.test.advance(TimeDelta::minutes(10));
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&told), ["عاجل"]);
+    assert_eq!(push.titles(&later), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_correction_that_corrects_nothing_or_comes_too_late_to_put_off_tells_nobody() {
+    let (newsroom, push, reader, _) = with_reader(json!({})).await;
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    for input in [json!({}), json!({ "title": "خبر" })] {
+        let same = edit(&newsroom, "AlertUpdate", json!({ "id": id, "input": input })).await;
+        assert_eq!(same.user_errors("alertUpdate"), [""; 0]);
+    }
+    for at in [Value::Null, json!("2024-11-23T06:00:00Z")] {
+        let late = json!({ "id": id, "input": { "scheduledAt": at } });
+        let refused = edit(&newsroom, "AlertUpdate", late).await;
+        assert_eq!(refused.user_errors("alertUpdate"), ["scheduledAt: WRONG_STATE"]);
+    }
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    assert_eq!(push.titles(&reader), ["خبر"]);
+}
+
+#[tokio::test]
+async fn a_story_that_was_taken_back_is_not_replayed() {
+    let (newsroom, push, reader, _) = with_reader(json!({})).await;
+    push.script(&reader, [Behaviour::Status(400)]);
+    let draft = newsroom.draft("خبر").await;
+    let id = publish_with_alert(&newsroom, draft.id, json!({})).await;
+    newsroom.test.run_jobs().await;
+    let story = json!({ "id": article_id(draft.id) });
+    edit(&newsroom, "ArticleUnpublish", story.clone()).await.data();
+    let refused = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
+    assert_eq!(refused.user_errors("alertReplay"), ["id: WRONG_STATE"]);
+    edit(&newsroom, "ArticlePublish", story).await.data();
+    let replayed = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
+    assert_eq!(replayed.user_errors("alertReplay"), [""; 0]);
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+}
+
+#[tokio::test]
+async fn those_whom_old_news_never_came_to_are_told_by_a_replay() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    opt_in_many(&newsroom, &push, 600).await;
+    // The service asks to be left alone for longer than the news is news.
+    push.otherwise(Some(Behaviour::RetryAfter(429, "90000".to_owned())));
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    newsroom.test.advance(TimeDelta::hours(25));
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 0/0/600");
+    let why = "query($id: ID!) { alert(id: $id) { givenUp { status count } } }";
+    let why = newsroom.test.as_role(Role::Editor, why, json!({ "id": id })).await;
+    let count = |at: usize| why.at(&format!("/alert/givenUp/{at}/count")).as_i64().unwrap();
+    assert_eq!(count(0) + count(1), 600);
+    assert!(count(0) >= 100, "the second page was not even tried: {}", why.at("/alert"));
+
+    push.otherwise(None);
+    edit(&newsroom, "AlertReplay", json!({ "id": id })).await.data();
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 600/0/0");
+}
+
+#[tokio::test]
+async fn readers_of_a_category_that_goes_amid_its_alert_are_told_all_the_same() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let (all, iraq) = (opt_in_many(&newsroom, &push, 500).await, category_id(newsroom.iraq.id));
+    let reader = push.browser("reader");
+    newsroom.test.opt_in(&reader, json!({ "categories": [iraq] })).await;
+    push.script(&all[0], [Behaviour::Hold(201)]);
+    let id = alert(&newsroom, "خبر").await;
+    let worker = newsroom.test.worker().await;
+    let worker = tokio::spawn(async move { worker.run_until_idle().await });
+    push.until_held(&all[0]).await;
+    let delete = "mutation($id: ID!, $replacement: ID) {
+        categoryDelete(id: $id, replacement: $replacement) { userErrors { code field } } }";
+    let replaced = json!({ "id": iraq, "replacement": category_id(newsroom.world.id) });
+    let deleted = newsroom.test.as_role(Role::Admin, delete, replaced).await;
+    assert_eq!(deleted.user_errors("categoryDelete"), [""; 0]);
+    push.release();
+    worker.await.unwrap().unwrap();
+    assert_eq!(progress(&newsroom, &id).await, "DONE 501/0/0");
+    assert_eq!(push.titles(&reader), ["خبر"]);
+}
+
+#[tokio::test]
+async fn an_alert_that_was_called_back_before_it_came_counts_against_no_cap() {
+    let (newsroom, push, reader, _) = with_reader(json!({ "maxPerDay": 1 })).await;
+    push.script(&reader, [Behaviour::Status(503)]);
+    let called_back = alert(&newsroom, "خطأ").await;
+    newsroom.test.run_jobs().await;
+    edit(&newsroom, "AlertCancel", json!({ "id": called_back })).await.data();
+    newsroom.test.advance(TimeDelta::minutes(10));
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&reader), ["خبر"]);
+}
+
+#[tokio::test]
+async fn a_test_comes_at_night_too() {
+    let quiet = json!({ "from": "22:00", "until": "09:00", "timeZone": "Asia/Baghdad" });
+    let choice = json!({ "quietHours": quiet, "breakingOnly": true });
+    let (newsroom, push, own, token) = with_reader(choice).await;
+    let draft = newsroom.draft("مسودة").await;
+    let test = "mutation($article: ID!, $token: String!) {
+        alertTest(article: $article, token: $token) { userErrors { code field } } }";
+    let variables = json!({ "article": article_id(draft.id), "token": token });
+    newsroom.test.as_role(Role::Editor, test, variables).await.data();
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&own), ["مسودة"]);
+}
+
+#[tokio::test]
+async fn shards_are_forgotten_a_month_after_their_alert() {
+    let (newsroom, push, reader, _) = with_reader(json!({})).await;
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    let app = &newsroom.test.app;
+    let shards = async || {
+        let touch = "UPDATE alert_shards SET fence = fence";
+        app.db.connection().execute_unprepared(touch).await.unwrap().rows_affected()
+    };
+    for (days, left) in [(27, 1), (2, 0)] {
+        newsroom.test.advance(TimeDelta::days(days));
+        let mut change = app.begin().await.unwrap();
+        change.enqueue(Job::Purge);
+        change.commit().await.unwrap();
+        newsroom.test.run_jobs().await;
+        assert_eq!(shards().await, left, "{days} days later");
+    }
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    assert_eq!(push.titles(&reader), ["خبر"]);
+}
