@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ impl dyn Clock + '_ {
 
 /// Cuts an instant to the precision that both databases keep.
 pub fn to_micros(at: Timestamp) -> Timestamp {
-    at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(at)
+    at.trunc_subsecs(6)
 }
 
 /// Whether both databases keep an instant and order it among others: it lies in the years 1 to 9999.

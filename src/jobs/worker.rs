@@ -128,7 +128,7 @@ impl Worker {
 
     /// Begins everything that is due, as far as there are hands for it.
     async fn begin_all(&self, under_way: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        self.work.sender.count_circuits();
+        self.work.sender.look_after();
         while under_way.len() < AT_ONCE {
             let Some(task) = self.claim().await? else { return Ok(()) };
             let worker = self.clone();

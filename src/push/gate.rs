@@ -76,11 +76,6 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// How many were under way when it passed.
-    pub(super) fn place(&self) -> u32 {
-        self.begun.place
-    }
-
     /// Learns from what became of the message. Says so when the service is left alone from now on.
     pub(super) fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
         let (alarm, turn) = self.gate.pace().learn(self.begun, outcome, now);
@@ -124,7 +119,7 @@ mod tests {
     impl Gate {
         /// The answer to a message that passed while the way was open.
         fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
-            let begun = Begun { place: 0, probe: false };
+            let begun = Begun { probe: false };
             self.pace().learn(begun, outcome, now).0
         }
     }

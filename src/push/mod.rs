@@ -1,6 +1,8 @@
 //! Push: one encrypted request per subscription. Knows nothing about articles.
 
+mod connection;
 mod gate;
+mod lines;
 pub mod outcome;
 mod pace;
 pub mod seal;

@@ -71,8 +71,6 @@ pub struct Resting {
 /// A message that may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Begun {
-    /// How many are under way before it.
-    pub(super) place: u32,
     /// Whether it is the one that finds out whether a service that was left alone takes messages again.
     pub(super) probe: bool,
 }
@@ -119,9 +117,8 @@ impl Pace {
             // Soon it is known.
             Circuit::Probing { .. } => return Ok(None),
         }
-        let (place, probe) = (self.under_way, self.circuit != Circuit::Closed);
         self.under_way += 1;
-        Ok(Some(Begun { place, probe }))
+        Ok(Some(Begun { probe: self.circuit != Circuit::Closed }))
     }
 
     /// A message is under way no more.

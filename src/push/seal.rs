@@ -3,7 +3,7 @@
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
 use ring::error::Unspecified;
-use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use ring::hkdf::{self, HKDF_SHA256, KeyType, Prk};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::domain::push_subscription::PushKeys;
@@ -21,6 +21,20 @@ const LAST: u8 = 2;
 /// Fails when the browser's key is no point of the curve, or the system gives no randomness.
 pub fn seal(keys: &PushKeys, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
     Prepared::new(keys)?.seal(plaintext)
+}
+
+/// What makes the key of one message differ from any other. It cannot be copied, so it serves one message.
+#[derive(Debug)]
+pub struct Salt([u8; 16]);
+
+impl Salt {
+    /// New ones, so many: to ask the system for all of them costs as much as to ask for one.
+    pub fn several(count: usize) -> Result<Vec<Self>, Unspecified> {
+        let mut bytes = vec![0; 16 * count];
+        random().fill(&mut bytes)?;
+        let (salts, _) = bytes.as_chunks();
+        Ok(salts.iter().copied().map(Self).collect())
+    }
 }
 
 /// A key pair for one browser whose secret has been agreed upon: all of sealing that does not depend
@@ -49,19 +63,20 @@ impl Prepared {
     fn agreed(keys: &PushKeys, public: [u8; 65], secret: &[u8]) -> Result<Self, Unspecified> {
         let info = [b"WebPush: info\0".as_slice(), &keys.p256dh, &public];
         let mut material = [0; 32];
-        expand(&Salt::new(HKDF_SHA256, &keys.auth).extract(secret), &info, &mut material)?;
+        expand(&hkdf::Salt::new(HKDF_SHA256, &keys.auth).extract(secret), &info, &mut material)?;
         Ok(Self { public, material })
     }
 
     /// Seals a message with a new salt.
     pub fn seal(self, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        let mut salt = [0; 16];
-        random().fill(&mut salt)?;
+        let mut salt = Salt([0; 16]);
+        random().fill(&mut salt.0)?;
         self.seal_with(salt, plaintext)
     }
 
-    fn seal_with(self, salt: [u8; 16], plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        let pseudorandom = Salt::new(HKDF_SHA256, &salt).extract(&self.material);
+    /// Seals a message with a salt that was made beforehand.
+    pub fn seal_with(self, Salt(salt): Salt, plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let pseudorandom = hkdf::Salt::new(HKDF_SHA256, &salt).extract(&self.material);
         let (mut key, mut nonce) = ([0; 16], [0; 12]);
         expand(&pseudorandom, &[b"Content-Encoding: aes128gcm\0"], &mut key)?;
         expand(&pseudorandom, &[b"Content-Encoding: nonce\0"], &mut nonce)?;
@@ -148,7 +163,7 @@ mod tests {
             "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
         );
         let secret: [u8; 32] = bytes("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
-        let salt = bytes("DGv6ra1nlYgDCS1FRnbzlw");
+        let salt = Salt(bytes("DGv6ra1nlYgDCS1FRnbzlw"));
         let sealed = Prepared::agreed(&keys, public, &secret)
             .and_then(|pair| pair.seal_with(salt, b"When I grow up, I want to be a watermelon"));
         let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";

@@ -9,20 +9,21 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http_body_util::Full;
+use hyper::Uri;
 use hyper::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use hyper::{Method, Request, Uri};
+use ring::error::Unspecified;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
+use super::lines::Lines;
 use super::outcome::Outcome;
 use super::pace::Resting;
-use super::seal::Prepared;
-use super::transport::Transport;
+use super::seal::{Prepared, Salt};
+use super::transport::{Answer, Post, Transport};
 use super::vapid::Signer;
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
@@ -32,7 +33,7 @@ use crate::domain::push_subscription::{Endpoint, Recipient};
 use crate::domain::vapid_keys::VapidKeys;
 
 /// Messages sealed in one go: long enough for a thread to be worth it, short enough to begin soon.
-const SEALED_AT_ONCE: usize = 50;
+const SEALED_AT_ONCE: usize = 100;
 /// Messages of one page under way at once; each push service has a bound of its own besides.
 const AT_ONCE: usize = 512;
 /// How long a page waits for the slowest of its services. Messages that have not got their turn by
@@ -91,7 +92,7 @@ pub struct Sender {
     cores: Arc<Semaphore>,
     at_once: u32,
     per_second: NonZeroU32,
-    gates: Mutex<HashMap<String, Way>>,
+    ways: Mutex<HashMap<String, Arc<Way>>>,
 }
 
 /// What signs, by the ids of the VAPID keys.
@@ -102,7 +103,8 @@ type Signers = HashMap<i32, Arc<Signer>>;
 struct Way {
     service: &'static str,
     service_id: i32,
-    gate: Arc<Gate>,
+    gate: Gate,
+    lines: Lines,
 }
 
 struct Sealed {
@@ -140,7 +142,7 @@ impl Sender {
             cores: Arc::new(Semaphore::new(cores)),
             at_once: config.concurrency,
             per_second: NonZeroU32::new(config.per_second).context("push.per_second is 0")?,
-            gates: Mutex::new(HashMap::new()),
+            ways: Mutex::default(),
         })
     }
 
@@ -206,8 +208,8 @@ impl Sender {
     /// Until when a service is left alone: for as long as each of its origins is that have ever taken a
     /// message. Whoever subscribes may make some up at which nobody answers.
     fn resting(&self, service_id: i32) -> Option<Resting> {
-        let (now, gates) = (self.clock.now(), self.gates());
-        let ways = || gates.values().filter(|way| way.service_id == service_id);
+        let (now, ways) = (self.clock.now(), self.ways());
+        let ways = || ways.values().filter(|way| way.service_id == service_id);
         let some_are_proven = ways().any(|way| way.gate.is_proven());
         let count = ways().filter(|way| way.gate.is_proven() || !some_are_proven);
         count.map(|way| way.gate.resting(now)).min().flatten()
@@ -220,12 +222,13 @@ impl Sender {
         let now = self.clock.now();
         let seal = move || {
             let _turn = turn;
-            let seal = |Letter { to, opt_out_token, prepared }: Letter| {
+            let mut salts = Salt::several(letters.len()).unwrap_or_default().into_iter();
+            let seal = |letter: Letter| {
+                let Letter { to, opt_out_token, prepared } = letter;
                 let payload = message.form.with(&opt_out_token);
-                let body = match prepared {
-                    Some(prepared) => prepared.seal(&payload),
-                    None => super::seal::seal(&to.keys, &payload),
-                };
+                let pair = prepared.map_or_else(|| Prepared::new(&to.keys), Ok);
+                let body = pair
+                    .and_then(|pair| pair.seal_with(salts.next().ok_or(Unspecified)?, &payload));
                 if body.is_err() {
                     // The row is damaged, or the system gives no randomness: no reason to delete anybody.
                     tracing::error!(id = to.id, "a message cannot be sealed");
@@ -248,8 +251,8 @@ impl Sender {
         let Some((mut body, authorization)) = ready else {
             return (to, Fate::Tried(Outcome::Failed(None)));
         };
-        let gate = self.gate(&to);
-        let turn = tokio::time::timeout_at(page.deadline, gate.pass(self.clock.now())).await;
+        let way = self.way(&to);
+        let turn = tokio::time::timeout_at(page.deadline, way.gate.pass(self.clock.now())).await;
         let over = page.stop.is_cancelled() || self.clock.now() > page.over_at;
         let pass = match turn {
             Ok(Ok(pass)) if !over => pass,
@@ -257,19 +260,24 @@ impl Sender {
             Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
         };
         let mut may_shorten = true;
-        let outcome = loop {
-            let mut head = page.head.clone();
-            head.insert(AUTHORIZATION, authorization.clone());
-            let outcome = self.attempt(&to, head, body, pass.place()).await;
+        let (outcome, now) = loop {
+            let letter = (Bytes::from(body), &authorization);
+            let answer = self.attempt(&to, &way.lines, &page.head, letter).await;
+            let now = self.clock.now();
+            let outcome = answer.map_or(Outcome::Failed(None), |answer| {
+                Outcome::of_answer(answer.status, &answer.headers, now)
+            });
             if outcome != Outcome::TooLarge || !may_shorten {
-                break outcome;
+                break (outcome, now);
             }
             let letter =
                 Letter { to: to.clone(), opt_out_token: opt_out_token.clone(), prepared: None };
-            let Some(shorter) = self.shorten(letter, page.message).await else { break outcome };
+            let Some(shorter) = self.shorten(letter, page.message).await else {
+                break (outcome, now);
+            };
             (body, may_shorten) = (shorter, false);
         };
-        if let Some(alarm) = pass.learn(outcome, self.clock.now()) {
+        if let Some(alarm) = pass.learn(outcome, now) {
             alarm.raise(to.endpoint.origin());
         }
         (to, Fate::Tried(outcome))
@@ -281,27 +289,28 @@ impl Sender {
         Some(sealed.into_iter().next()?.ready?.0)
     }
 
-    async fn attempt(&self, to: &Recipient, head: HeaderMap, body: Vec<u8>, place: u32) -> Outcome {
+    async fn attempt(
+        &self,
+        to: &Recipient,
+        lines: &Lines,
+        head: &HeaderMap,
+        (body, authorization): (Bytes, &HeaderValue),
+    ) -> Option<Answer> {
         let Ok(uri) = Uri::try_from(to.endpoint.url().as_str()) else {
             tracing::error!(id = to.id, "an endpoint is no address for a request");
-            return Outcome::Failed(None);
+            return None;
         };
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = head;
-        match self.transport.send(&to.endpoint, request, place).await {
-            Some(answer) => Outcome::of_answer(answer.status, &answer.headers, self.clock.now()),
-            None => Outcome::Failed(None),
-        }
+        self.transport.send(lines, &Post { to: uri, head, authorization, body }).await
     }
 
-    /// Tells the metrics how many services are left alone at the moment.
-    pub fn count_circuits(&self) {
+    /// Closes the connections that nobody uses any more, and tells the metrics how many services are left
+    /// alone at the moment. To be called every few seconds.
+    pub fn look_after(&self) {
         let now = self.clock.now();
         let mut open: HashMap<&str, u32> = Endpoint::services().map(|name| (name, 0)).collect();
-        for Way { service, gate, .. } in self.gates().values() {
-            *open.entry(service).or_default() += u32::from(gate.is_open(now));
+        for way in self.ways().values() {
+            way.lines.close_idle(Instant::now());
+            *open.entry(way.service).or_default() += u32::from(way.gate.is_open(now));
         }
         for (service, count) in open {
             metrics::gauge!("khabar_push_circuits_open", "service" => service.to_owned())
@@ -309,24 +318,28 @@ impl Sender {
         }
     }
 
-    fn gates(&self) -> MutexGuard<'_, HashMap<String, Way>> {
-        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ways(&self) -> MutexGuard<'_, HashMap<String, Arc<Way>>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gate(&self, to: &Recipient) -> Arc<Gate> {
-        let mut gates = self.gates();
+    fn way(&self, to: &Recipient) -> Arc<Way> {
+        let mut ways = self.ways();
         let origin = to.endpoint.origin();
-        if let Some(way) = gates.get(origin) {
-            return Arc::clone(&way.gate);
+        if let Some(way) = ways.get(origin) {
+            return Arc::clone(way);
         }
         // Whoever subscribes may name a host of their own below a push service's.
-        if gates.len() >= REMEMBERED {
-            gates.retain(|_, way| Arc::strong_count(&way.gate) > 1);
+        if ways.len() >= REMEMBERED {
+            ways.retain(|_, way| Arc::strong_count(way) > 1);
         }
-        let gate = Arc::new(Gate::new(self.at_once, self.per_second));
-        let (service, service_id) = (to.endpoint.service(), to.service_id);
-        gates.insert(origin.to_owned(), Way { service, service_id, gate: Arc::clone(&gate) });
-        gate
+        let way = Arc::new(Way {
+            service: to.endpoint.service(),
+            service_id: to.service_id,
+            gate: Gate::new(self.at_once, self.per_second),
+            lines: Lines::default(),
+        });
+        ways.insert(origin.to_owned(), Arc::clone(&way));
+        way
     }
 
     /// Counts a page at once: a counter for each message would cost more than the message.

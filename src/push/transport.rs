@@ -1,53 +1,42 @@
-//! Transport: one HTTPS request per message, HTTP/2 where the push service offers it, to public
-//! addresses only, with an end to everything.
+//! Transport: one HTTPS request per message, over connections that are kept open between messages, with an
+//! end to everything.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
+use h2::{Reason, RecvStream};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::HeaderMap;
-use hyper::{Request, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::Verifier;
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
-use tower::Service;
 
-use crate::domain::public_address::is_public;
-use crate::domain::push_subscription::Endpoint;
+use super::connection::Connector;
+use super::lines::{Alone, Begun, Lines, Shared, Step};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a message may take, everything included.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read: enough to keep the connection, too few to be drowned.
-const MAX_ANSWER: usize = 64 * 1_024;
-/// Messages on one connection of HTTP/2 before the next one is opened: what most services allow.
-const STREAMS: u32 = 100;
-/// Connections of HTTP/2 to one push service.
-const CONNECTIONS: usize = 8;
+pub(super) const MAX_ANSWER: u32 = 64 * 1_024;
+/// How often a message is begun that the service has certainly not looked at.
+const TRIES: usize = 3;
 
-type Https = Client<HttpsConnector<HttpConnector<PublicOnly>>, Full<Bytes>>;
-
-/// Connections to push services, kept open between messages.
+/// Sends messages.
 #[derive(Debug)]
-pub(super) struct Transport {
-    /// Each keeps one connection of HTTP/2 to each service.
-    clients: Vec<Https>,
-    allow_loopback: bool,
+pub(super) struct Transport(Connector);
+
+/// A message to be sent.
+#[derive(Debug)]
+pub(super) struct Post<'a> {
+    /// Its address.
+    pub(super) to: Uri,
+    /// The headers that it shares with others.
+    pub(super) head: &'a HeaderMap,
+    /// What identifies the newsroom.
+    pub(super) authorization: &'a HeaderValue,
+    /// What is sealed.
+    pub(super) body: Bytes,
 }
 
 /// What a push service answered.
@@ -57,134 +46,347 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
 }
 
+/// How an attempt ended.
+enum Attempt {
+    Answered(Answer),
+    /// The service has certainly not acted upon it.
+    Unheard,
+    /// It may have.
+    Lost,
+}
+
 impl Transport {
-    /// Connections to public addresses; to this machine's own too if `allow_loopback`, for tests.
-    /// `ca_file` holds certificates of authorities that are trusted besides the system's.
+    /// To public addresses; to this machine's own too if `allow_loopback`, for tests. `ca_file` holds
+    /// certificates of authorities that are trusted besides the system's.
     pub(super) fn new(allow_loopback: bool, ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let tls = tls(ca_file)?;
-        let client = || {
-            let mut http = HttpConnector::new_with_resolver(PublicOnly { allow_loopback });
-            http.enforce_http(false);
-            http.set_nodelay(true);
-            http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-            let https = HttpsConnectorBuilder::new()
-                .with_tls_config(tls.clone())
-                .https_or_http()
-                .enable_all_versions()
-                .wrap_connector(http);
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .http2_keep_alive_interval(Some(Duration::from_secs(20)))
-                .http2_keep_alive_timeout(REQUEST_TIMEOUT)
-                .build(https)
-        };
-        Ok(Self { clients: (0..CONNECTIONS).map(|_| client()).collect(), allow_loopback })
+        Ok(Self(Connector::new(allow_loopback, ca_file)?))
     }
 
-    /// Sends a request and reads the answer. `place` counts the messages that are under way to the
-    /// same service: they share connections in its order.
+    /// Sends a message over lines that lead to its origin, and reads the answer.
     ///
     /// `None` when nothing came back in time: what went wrong would name the address. The head alone
     /// says what became of the message: a body that does not end must not make it be sent again.
-    pub(super) async fn send(
-        &self,
-        to: &Endpoint,
-        request: Request<Full<Bytes>>,
-        place: u32,
-    ) -> Option<Answer> {
-        // An address that is written out needs no resolver, so the resolver's check misses it.
-        if to.is_loopback() && !self.allow_loopback {
-            return None;
-        }
-        let connection = usize::try_from(place / STREAMS).unwrap_or_default();
-        let client = self.clients.get(connection % self.clients.len())?;
+    pub(super) async fn send(&self, lines: &Lines, post: &Post<'_>) -> Option<Answer> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
-        let answered = timeout_at(deadline, client.request(request)).await.ok()?;
-        let (head, body) = answered.ok()?.into_parts();
-        // Given up half-way, the connection is closed and serves nobody again.
-        drop(timeout_at(deadline, discard(body)).await);
-        Some(Answer { status: head.status, headers: head.headers })
+        for _ in 0..TRIES {
+            let attempt = match timeout_at(deadline, self.begin(lines, post)).await.ok()?? {
+                Begun::Shared(shared) => answer_shared(shared, &post.body, deadline).await,
+                Begun::Alone(alone) => answer_alone(alone, post, deadline).await,
+            };
+            match attempt {
+                Attempt::Answered(answer) => return Some(answer),
+                Attempt::Unheard => {}
+                Attempt::Lost => return None,
+            }
+        }
+        None
+    }
+
+    /// Begins a message on a line that has room, or on a new one, or waits for room.
+    async fn begin<'a>(&self, lines: &'a Lines, post: &Post<'_>) -> Option<Begun<'a>> {
+        loop {
+            // Before the look, so that no room that is made in between is missed.
+            let freed = lines.freed();
+            match lines.begin(post) {
+                Step::Begun(begun) => return Some(begun),
+                Step::Open(opening) => {
+                    let connection = self.0.connect(post.to.clone()).await?;
+                    if let Some(alone) = opening.done(connection) {
+                        return Some(Begun::Alone(alone));
+                    }
+                }
+                Step::Wait => freed.await,
+            }
+        }
     }
 }
 
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut extra = Vec::new();
-    if let Some(path) = ca_file {
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .with_context(|| format!("push.ca_file: {} holds no PEM", path.display()))?;
-        extra = certificates;
+impl Post<'_> {
+    /// The head of a request of HTTP/2.
+    pub(super) fn shared(&self) -> Request<()> {
+        let mut request = self.request(self.to.clone(), ());
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        request
     }
-    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .context("the system's certificates cannot be read; install ca-certificates")?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("TLS for push services")?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
+
+    /// A request of HTTP/1.1, which counts the body's bytes by itself; `None` without a host.
+    fn alone(&self) -> Option<Request<Full<Bytes>>> {
+        let path = Uri::from(self.to.path_and_query()?.clone());
+        let host = HeaderValue::from_str(self.to.authority()?.as_str()).ok()?;
+        let mut request = self.request(path, Full::new(self.body.clone()));
+        request.headers_mut().insert(HOST, host);
+        Some(request)
+    }
+
+    fn request<B>(&self, to: Uri, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = to;
+        *request.headers_mut() = self.head.clone();
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        request
+    }
 }
 
-/// Reads an answer to its end, so that the connection can serve again, but not for ever.
-async fn discard(mut body: Incoming) {
-    let mut read = 0;
+async fn answer_shared(mut shared: Shared<'_>, body: &Bytes, deadline: Instant) -> Attempt {
+    // It fails when the service has answered or refused already: that is read next.
+    drop(shared.body.send_data(body.clone(), true));
+    let answer = match timeout_at(deadline, &mut shared.response).await {
+        Ok(Ok(answer)) => answer,
+        // RFC 9113 §6.8 and §8.7: another connection may take it.
+        Ok(Err(error)) if error.is_remote() && is_unheard(&error) => return Attempt::Unheard,
+        Ok(Err(_)) | Err(_) => return Attempt::Lost,
+    };
+    let (head, body) = answer.into_parts();
+    // Given up half-way, the rest of it is refused.
+    drop(timeout_at(deadline, discard_shared(body)).await);
+    Attempt::Answered(Answer { status: head.status, headers: head.headers })
+}
+
+fn is_unheard(error: &h2::Error) -> bool {
+    error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
+}
+
+async fn answer_alone(mut alone: Alone<'_>, post: &Post<'_>, deadline: Instant) -> Attempt {
+    let Some(request) = post.alone() else { return Attempt::Lost };
+    let answer = match timeout_at(deadline, alone.requests.try_send_request(request)).await {
+        Ok(Ok(answer)) => answer,
+        // It was closed while nobody used it, and gives the message back.
+        Ok(Err(error)) if error.message().is_some() => return Attempt::Unheard,
+        Ok(Err(_)) | Err(_) => return Attempt::Lost,
+    };
+    let (head, body) = answer.into_parts();
+    // Given up half-way, the connection is closed and serves nobody again.
+    let ready =
+        timeout_at(deadline, async { discard(body).await && alone.requests.ready().await.is_ok() });
+    if ready.await == Ok(true) {
+        alone.keep();
+    }
+    Attempt::Answered(Answer { status: head.status, headers: head.headers })
+}
+
+/// Reads an answer of HTTP/2 to its end, but not for ever.
+async fn discard_shared(mut body: RecvStream) {
+    let mut left = MAX_ANSWER as usize;
     while !body.is_end_stream() {
-        let Some(Ok(frame)) = body.frame().await else { return };
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > MAX_ANSWER {
+        let Some(Ok(data)) = body.data().await else { return };
+        if data.len() > left || body.flow_control().release_capacity(data.len()).is_err() {
             return;
         }
+        left -= data.len();
     }
 }
 
-/// Resolves names, and forgets every address that is not public: what was checked is what is
-/// connected to.
-#[derive(Debug, Clone, Copy)]
-struct PublicOnly {
-    allow_loopback: bool,
-}
-
-impl Service<Name> for PublicOnly {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+/// Reads an answer to its end, so that the connection can serve again, but not for ever. Whether it
+/// got there.
+async fn discard(mut body: Incoming) -> bool {
+    let mut left = MAX_ANSWER as usize;
+    while !body.is_end_stream() {
+        let frame = match body.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return false,
+            None => return true,
+        };
+        let read = frame.data_ref().map_or(0, Bytes::len);
+        if read > left {
+            return false;
+        }
+        left -= read;
     }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let allow_loopback = self.allow_loopback;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|address| {
-                    is_public(address.ip()) || (allow_loopback && address.ip().is_loopback())
-                })
-                .collect();
-            if allowed.is_empty() {
-                return Err(std::io::Error::other("the host has no public address"));
-            }
-            Ok(allowed.into_iter())
-        })
-    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push::connection::tests::{TestService, speak, take};
+    use futures_util::future::join_all;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, Mutex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Sends so many messages at once; the statuses that came back.
+    async fn send(service: &TestService, lines: &Lines, count: usize) -> Vec<Option<u16>> {
+        let transport = service.transport();
+        let head = HeaderMap::from_iter([(hyper::header::TE, "trailers".parse().unwrap())]);
+        let authorization = HeaderValue::from_static("vapid");
+        let send = async |number: usize| {
+            let to = format!("{}/push/{number}", service.origin).parse().unwrap();
+            let body = Bytes::from(format!("message {number}"));
+            let post = Post { to, head: &head, authorization: &authorization, body };
+            Some(transport.send(lines, &post).await?.status.as_u16())
+        };
+        join_all((0..count).map(send)).await
+    }
 
     #[tokio::test]
-    async fn a_name_of_this_machine_leads_nowhere_unless_tests_allow_it() {
-        let resolve = |allow_loopback| {
-            let name: Name = "localhost".parse().unwrap();
-            PublicOnly { allow_loopback }.call(name)
-        };
-        assert!(resolve(false).await.is_err());
-        assert!(resolve(true).await.unwrap().all(|address| address.ip().is_loopback()));
+    async fn a_service_that_takes_one_message_at_once_gets_them_one_after_the_other() {
+        let most = Arc::<AtomicUsize>::default();
+        let service = TestService::start("h2", {
+            let most = Arc::clone(&most);
+            move |_, socket| {
+                let most = Arc::clone(&most);
+                async move {
+                    let mut connection = speak(socket, 1).await;
+                    let under_way = Arc::<AtomicUsize>::default();
+                    while let Some(Ok(asked)) = connection.accept().await {
+                        let under_way = Arc::clone(&under_way);
+                        most.fetch_max(under_way.fetch_add(1, SeqCst) + 1, SeqCst);
+                        tokio::spawn(async move {
+                            take(asked).await;
+                            under_way.fetch_sub(1, SeqCst);
+                        });
+                    }
+                }
+            }
+        })
+        .await;
+        let lines = Lines::default();
+        // One finds out what the service allows.
+        assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+        assert_eq!(send(&service, &lines, 100).await, vec![Some(201); 100]);
+        assert_eq!(most.load(SeqCst), 1);
+        assert!(service.connections() <= 8, "{}", service.connections());
+    }
+
+    #[tokio::test]
+    async fn what_a_service_has_not_looked_at_is_sent_again_and_nothing_else() {
+        let heard = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let service = TestService::start("h2", {
+            let heard = Arc::clone(&heard);
+            move |number, socket| {
+                let heard = Arc::clone(&heard);
+                async move {
+                    let mut connection = speak(socket, 100).await;
+                    let mut count = 0;
+                    while let Some(Ok((request, mut answer))) = connection.accept().await {
+                        count += 1;
+                        match count {
+                            // Refused, and broken off after it was begun.
+                            2 if number == 0 => answer.send_reset(Reason::REFUSED_STREAM),
+                            3 if number == 0 => answer.send_reset(Reason::INTERNAL_ERROR),
+                            _ => {
+                                let heard = Arc::clone(&heard);
+                                tokio::spawn(async move {
+                                    let message = take((request, answer)).await;
+                                    heard.lock().unwrap().push(message);
+                                });
+                            }
+                        }
+                        if (number, count) == (0, 10) {
+                            // The rest is to take another connection.
+                            connection.graceful_shutdown();
+                        }
+                    }
+                }
+            }
+        })
+        .await;
+        let lines = Lines::default();
+        assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+        heard.lock().unwrap().clear();
+        let answers = send(&service, &lines, 50).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_none()).count(), 1);
+        let mut heard = heard.lock().unwrap().clone();
+        assert_eq!(heard.len(), 49, "each of the others once");
+        heard.sort();
+        heard.dedup();
+        assert_eq!(heard.len(), 49, "and none twice");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_opened_anew() {
+        let service = TestService::start("h2", |_, socket| async move {
+            let mut connection = speak(socket, 100).await;
+            let asked = connection.accept().await.unwrap().unwrap();
+            let taken = tokio::spawn(take(asked));
+            connection.graceful_shutdown();
+            while connection.accept().await.is_some() {}
+            taken.await.unwrap();
+        })
+        .await;
+        let lines = Lines::default();
+        for connections in 1..=3 {
+            assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+            assert_eq!(service.connections(), connections);
+        }
+    }
+
+    #[tokio::test]
+    async fn many_messages_share_a_connection_and_nobody_keeps_it_for_ever() {
+        let ended = Arc::<tokio::sync::Notify>::default();
+        let service = TestService::start("h2", {
+            let ended = Arc::clone(&ended);
+            move |_, socket| {
+                let ended = Arc::clone(&ended);
+                async move {
+                    let mut connection = speak(socket, 100).await;
+                    while let Some(Ok(asked)) = connection.accept().await {
+                        tokio::spawn(take(asked));
+                    }
+                    ended.notify_one();
+                }
+            }
+        })
+        .await;
+        let lines = Lines::default();
+        assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+        assert_eq!(send(&service, &lines, 100).await, vec![Some(201); 100]);
+        lines.close_idle(Instant::now() + Duration::from_secs(60));
+        assert_eq!(send(&service, &lines, 100).await, vec![Some(201); 100]);
+        assert_eq!(service.connections(), 1);
+        lines.close_idle(Instant::now() + Duration::from_secs(91));
+        ended.notified().await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_counts_by_its_head() {
+        let service = TestService::start("h2", |_, socket| async move {
+            let mut connection = speak(socket, 100).await;
+            while let Some(Ok((_, mut answer))) = connection.accept().await {
+                let head = hyper::Response::builder().status(201).body(()).unwrap();
+                let mut body = answer.send_response(head, false).unwrap();
+                tokio::spawn(async move {
+                    while body.send_data(Bytes::from(vec![b'x'; 16_384]), false).is_ok() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                });
+            }
+        })
+        .await;
+        let (lines, began) = (Lines::default(), Instant::now());
+        assert_eq!(send(&service, &lines, 2).await, [Some(201); 2]);
+        assert!(began.elapsed() < Duration::from_secs(5), "too much was read");
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_http_1_serves_one_after_the_other() {
+        let heads = Arc::<Mutex<String>>::default();
+        let service = TestService::start("http/1.1", {
+            let heads = Arc::clone(&heads);
+            move |_, mut socket| {
+                let heads = Arc::clone(&heads);
+                async move {
+                    let mut read = vec![0; 4_096];
+                    while let Ok(count @ 1..) = socket.read(&mut read).await {
+                        heads.lock().unwrap().push_str(&String::from_utf8_lossy(&read[..count]));
+                        let answer = b"HTTP/1.1 201 Created\r\ncontent-length: 1\r\n\r\nx";
+                        socket.write_all(answer).await.unwrap();
+                    }
+                }
+            }
+        })
+        .await;
+        let lines = Lines::default();
+        for _ in 0..3 {
+            assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+        }
+        assert_eq!(service.connections(), 1);
+        let heads = heads.lock().unwrap();
+        assert!(heads.starts_with("POST /push/0 HTTP/1.1\r\n"), "{heads}");
+        let host = service.origin.trim_start_matches("https://");
+        assert!(heads.contains(&format!("host: {host}\r\n")), "{heads}");
+        assert!(heads.contains("content-length: 9\r\n"), "{heads}");
+        assert!(heads.contains("authorization: vapid\r\n"), "{heads}");
     }
 }

@@ -13,17 +13,19 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use khabar::domain::clock::{Clock, SystemClock};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde::{Deserialize, Serialize};
+use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::browsers::Browsers;
 use super::tally::Tally;
@@ -32,6 +34,10 @@ use super::tally::Tally;
 const MAX_BODY: usize = 4_096;
 /// Messages that one connection of HTTP/2 may carry at once.
 const STREAMS: u32 = 100;
+/// Bytes that a connection takes before it is read.
+const WINDOW: u32 = 1_024 * 1_024;
+/// Bytes that are read at once.
+const READ_AT_ONCE: usize = 64 * 1_024;
 
 /// How a sink is to be started.
 #[derive(Debug, Serialize, Deserialize)]
@@ -134,12 +140,54 @@ fn tls(specification: &Specification) -> anyhow::Result<ServerConfig> {
 }
 
 async fn converse(tls: TlsAcceptor, socket: TcpStream, sink: Arc<Sink>) {
+    // It reads as much at once as there is, so that whoever is measured has the machine.
+    let socket = BufReader::with_capacity(READ_AT_ONCE, socket);
     let Ok(stream) = tls.accept(socket).await else { return };
-    let service = service_fn(|request| receive(request, Arc::clone(&sink)));
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http2().max_concurrent_streams(STREAMS);
     // A sender that goes away is no fault.
-    drop(server.serve_connection(TokioIo::new(stream), service).await);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        drop(converse_h2(stream, sink).await);
+    } else {
+        let service = service_fn(|request| receive(request, Arc::clone(&sink)));
+        drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    }
+}
+
+async fn converse_h2(
+    stream: TlsStream<BufReader<TcpStream>>,
+    sink: Arc<Sink>,
+) -> Result<(), h2::Error> {
+    let mut server = h2::server::Builder::new();
+    server.max_concurrent_streams(STREAMS).initial_connection_window_size(WINDOW);
+    let mut connection = server.handshake::<_, Bytes>(stream).await?;
+    while let Some(asked) = connection.accept().await {
+        let (request, mut answer) = asked?;
+        let sink = Arc::clone(&sink);
+        tokio::spawn(async move {
+            let (head, body) = request.into_parts();
+            let mut taken = Response::new(());
+            *taken.status_mut() = match read(body).await {
+                Some(body) => sink.tally().take(&head, &body, SystemClock.now()),
+                None => sink.tally().refuse("too large", StatusCode::PAYLOAD_TOO_LARGE),
+            };
+            drop(answer.send_response(taken, true));
+        });
+    }
+    Ok(())
+}
+
+/// Reads a body to its end; `None` when it is too large, or breaks off.
+async fn read(mut body: h2::RecvStream) -> Option<Bytes> {
+    let mut whole = Bytes::new();
+    while let Some(data) = body.data().await {
+        let data = data.ok()?;
+        body.flow_control().release_capacity(data.len()).ok()?;
+        // Nearly always there is one piece.
+        whole = if whole.is_empty() { data } else { [whole, data].concat().into() };
+        if whole.len() > MAX_BODY {
+            return None;
+        }
+    }
+    Some(whole)
 }
 
 async fn receive(
