@@ -38,8 +38,8 @@ struct Open {
     resting: Vec<(http1::SendRequest<Full<Bytes>>, Instant)>,
     /// How many are being opened.
     opening: usize,
-    /// Whether the last one that was opened spoke HTTP/2.
-    is_shared: bool,
+    /// Whether the last one that was opened spoke HTTP/2; nothing is known before.
+    is_shared: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -120,9 +120,10 @@ impl Lines {
                 return Step::Begun(Begun::Alone(Alone { requests, lines: self }));
             }
         }
-        // Of those that are shared one is opened after the other; of the others, as many as the gate
+        // Of those that may be shared one is opened after the other; of the others, as many as the gate
         // lets messages pass.
-        if open.is_shared && (open.opening > 0 || open.shared.len() >= CONNECTIONS) {
+        let may_share = open.is_shared != Some(false);
+        if may_share && (open.opening > 0 || open.shared.len() >= CONNECTIONS) {
             return Step::Wait;
         }
         open.opening += 1;
@@ -146,7 +147,7 @@ impl<'a> Opening<'a> {
     /// The connection is open. One of HTTP/1.1 is handed back for the message that opened it.
     pub(super) fn done(self, connection: Connection) -> Option<Alone<'a>> {
         let mut open = self.0.open();
-        open.is_shared = matches!(connection, Connection::Http2(_));
+        open.is_shared = Some(matches!(connection, Connection::Http2(_)));
         match connection {
             Connection::Http2(requests) => {
                 let (place, used) = (Arc::default(), Instant::now());

@@ -328,9 +328,16 @@ impl Sender {
         if let Some(way) = ways.get(origin) {
             return Arc::clone(way);
         }
-        // Whoever subscribes may name a host of their own below a push service's.
-        if ways.len() >= REMEMBERED {
-            ways.retain(|_, way| Arc::strong_count(way) > 1);
+        // Whoever subscribes may name a host of their own below a push service's. What is known of the
+        // others is forgotten last: that they ask to be left alone above all.
+        for forgets_resting in [false, true] {
+            if ways.len() >= REMEMBERED {
+                let now = self.clock.now();
+                ways.retain(|_, way| {
+                    let rests = !forgets_resting && way.gate.resting(now).is_some();
+                    Arc::strong_count(way) > 1 || way.gate.is_proven() || rests
+                });
+            }
         }
         let way = Arc::new(Way {
             service: to.endpoint.service(),
