@@ -193,16 +193,16 @@ async fn keep_keys(app: App, has_keys: Arc<AtomicBool>, draining: CancellationTo
         }
         match keep_up_with_keys(&app).await {
             Ok(has) => {
-                has_keys.store(has, Ordering::Relaxed);
-                if !has && !complained {
+                has_keys.store(has.newest, Ordering::Relaxed);
+                if !has.master && !complained {
                     let file = app.config.data_dir.join(keys::FILE);
                     tracing::error!(
-                        "{} does not open the newest data key; {}",
+                        "{} is not the newsroom's master key any more; {}",
                         file.display(),
                         keys::WHERE_IT_IS
                     );
                 }
-                complained = !has;
+                complained = !has.master;
             }
             // A database that does not answer is told of elsewhere.
             Err(error) if error.is::<sea_orm::DbErr>() => {

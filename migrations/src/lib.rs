@@ -13,7 +13,7 @@ mod m20261124_000007_audience;
 mod m20261125_000008_sealed;
 mod m20261127_000009_generations;
 mod m20261127_000010_rounds;
-mod m20261127_000011_missed;
+mod m20261127_000011_claims;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 pub use sea_orm_migration::{MigrationStatus, SchemaManager};
@@ -38,7 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000008_sealed::Migration),
             Box::new(m20261127_000009_generations::Migration),
             Box::new(m20261127_000010_rounds::Migration),
-            Box::new(m20261127_000011_missed::Migration),
+            Box::new(m20261127_000011_claims::Migration),
         ]
     }
 }

@@ -45,16 +45,28 @@ pub async fn agree_on_keys(app: &App) -> Result<(), Failure<Code>> {
     Ok(())
 }
 
+/// Which keys a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// The newsroom's master key. Without it, what it has learned goes on serving until it ends.
+    pub master: bool,
+    /// The newest data key. Without it nobody can opt in.
+    pub newest: bool,
+}
+
 /// Learns the data keys that came since the start, by the master key that lies in the data folder now if
-/// it has been replaced. False while this process lacks the newest.
-pub async fn keep_up_with_keys(app: &App) -> anyhow::Result<bool> {
+/// it has been replaced.
+pub async fn keep_up_with_keys(app: &App) -> anyhow::Result<Keys> {
     let connection = app.db.connection();
-    if app.vault.is_opened(connection).await? == Some(false)
+    let is_opened =
+        async || Ok::<_, anyhow::Error>(app.vault.is_opened(connection).await? != Some(false));
+    if !is_opened().await?
         && let Some(master) = keys::load(&app.config.data_dir)?
     {
         app.vault.change_master(master);
     }
-    Ok(app.vault.learn_all(connection).await? != Some(false))
+    let newest = app.vault.learn_all(connection).await? != Some(false);
+    Ok(Keys { master: is_opened().await?, newest })
 }
 
 /// Fails under a master key that is not the newsroom's: nobody else could open what it seals.

@@ -2,8 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::{ConnectionTrait, DbErr};
-use subtle::ConstantTimeEq;
 
 use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::takes_field_codes;
@@ -16,8 +14,8 @@ use crate::domain::push_subscription::{
 use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
-use crate::storage::decoy;
-use crate::storage::push_subscription::{Stored, insert, lock_by_endpoint, move_to, renew_token};
+use crate::storage::claim::{self, Claim};
+use crate::storage::push_subscription::{by_id, insert, move_to, renew_token};
 
 /// What the browser hands over, and what the reader chose.
 #[derive(Debug, Clone)]
@@ -83,9 +81,8 @@ pub(super) trait BrowserCodes: From<FieldCode> {
 /// is presented and good stays so.
 ///
 /// The same endpoint again updates instead of doubling, for whoever proves to be the same browser:
-/// by its keys, which only it and this newsroom know, or by the token. Anybody else gets a decoy,
-/// which reaches nobody and in all else looks the same: so an endpoint can neither be taken over
-/// nor probed for.
+/// by its keys, which only it and this newsroom know, or by the token. Anybody else gets a decoy (see
+/// [`claim`]): so an endpoint can neither be taken over nor probed for.
 pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, Failure<Code>> {
     let browser = input.browser.parse::<Code>(app).await;
     let names_key = input.browser.application_server_key.is_some();
@@ -98,17 +95,14 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     let (hash, now) = (token.hash(), app.now());
     // Another tab may add the same endpoint between the look and the insert; then look again.
     loop {
-        let there = lock_by_endpoint(tx, &app.vault, &browser.endpoint).await?;
-        let proves = |there: &Stored| there.is_of(&browser.keys) || there.is_opened_by(presented);
-        let is_anothers = there.as_ref().is_some_and(|there| !proves(there));
-        let known = match is_anothers {
-            true => decoy::lock(tx, &app.vault, &browser, presented).await?,
-            false => there,
-        };
-        let Some(known) = known else {
+        let (_, there) = claim::lock(tx, &app.vault, None, Some(&browser.endpoint)).await?;
+        let is_taken = there.iter().any(|claim| !claim.is_decoy);
+        let proves = |claim: &&Claim| claim.is_by(&browser) || claim.is_opened_by(presented);
+        let Some(claim) = there.iter().find(proves) else {
             let (choice, token) = ((&topics, &manners), (hash, now));
-            let inserted = match is_anothers {
-                true => decoy::insert(tx, &browser, choice, token).await?,
+            let decoy = (&browser, app.clock.new_secret());
+            let inserted = match is_taken {
+                true => claim::insert_decoy(tx, decoy, choice, token).await?,
                 false => insert(tx, &app.vault, &browser, choice, token).await?,
             };
             if inserted {
@@ -116,16 +110,17 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
             }
             continue;
         };
-        match is_anothers {
-            // What a subscription would do, a decoy does: it has these keys from now on.
-            true => take_keys(app, tx, &known, &browser).await?,
-            false => {
-                let browser = browser.at_address_of(&known, names_key);
-                move_to(tx, &app.vault, &known, &browser, now).await?;
-            }
+        let known = by_id(tx, &app.vault, claim.id).await?.ok_or(Failure::NotFound)?;
+        let since = (claim.placed_at, now);
+        if claim.is_decoy && is_taken {
+            let decoy = (&browser, app.clock.new_secret());
+            claim::become_decoy(tx, known.id, decoy, since).await?;
+        } else {
+            let browser = browser.at_address_of(claim, names_key);
+            move_to(tx, &app.vault, &known, &browser, since).await?;
         }
         choose_anew(app, tx, &known, (&topics, &manners)).await?;
-        if let Some(presented) = input.token.filter(|_| known.is_opened_by(presented)) {
+        if let Some(presented) = input.token.filter(|_| claim.is_opened_by(presented)) {
             // It stays good: another tab may hold it, and this answer may get lost.
             change.commit().await?;
             return Ok(Token::from_text(presented));
@@ -135,33 +130,6 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
     }
     change.commit().await?;
     Ok(token)
-}
-
-async fn take_keys(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    known: &Stored,
-    browser: &Browser,
-) -> Result<(), DbErr> {
-    if !browser.has_decoy(known) {
-        decoy::hide(connection, browser, app.clock.new_secret()).await?;
-        decoy::take_place(connection, known.id, browser, app.now()).await?;
-    }
-    Ok(())
-}
-
-impl Stored {
-    /// Whether it is of the browser with these keys.
-    pub(super) fn is_of(&self, keys: &PushKeys) -> bool {
-        self.keys
-            .as_ref()
-            .is_some_and(|own| (own.auth.ct_eq(&keys.auth) & own.p256dh.ct_eq(&keys.p256dh)).into())
-    }
-
-    /// Whether the token with this hash is its own.
-    fn is_opened_by(&self, token_hash: Option<[u8; 32]>) -> bool {
-        token_hash.is_some_and(|hash| self.token_hash.ct_eq(&hash).into())
-    }
 }
 
 impl BrowserInput {

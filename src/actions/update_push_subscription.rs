@@ -1,13 +1,16 @@
 //! A reader chooses anew, or the browser got another address.
 
+use sea_orm::{ConnectionTrait, DbErr};
+
 use super::choose_topics::{Choice, ChoiceCodes, choose_anew};
 use super::create_push_subscription::{BrowserCodes, BrowserInput};
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::failure::{Failure, Rejection, both};
 use crate::domain::token;
-use crate::storage::decoy;
-use crate::storage::push_subscription::{Stored, delete, lock_both, move_to};
+use crate::storage::browser::Browser;
+use crate::storage::claim::{self, Claim};
+use crate::storage::push_subscription::{Stored, by_id, delete, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +73,11 @@ pub async fn update_push_subscription(
     let tx = change.transaction();
     let hash = token::hash(presented);
     let endpoint = browser.as_ref().ok().and_then(Option::as_ref).map(|browser| &browser.endpoint);
-    let (known, there) = lock_both(tx, &app.vault, hash, endpoint).await?;
+    let (of_token, there) = claim::lock(tx, &app.vault, Some(hash), endpoint).await?;
+    let known = match of_token {
+        Some(claim) => by_id(tx, &app.vault, claim.id).await?,
+        None => None,
+    };
     let old = known.as_ref().map(|known| (known.topics.clone(), known.manners));
     let known = known.ok_or_else(|| {
         let message = "opens no subscription; opt in again by pushSubscriptionCreate";
@@ -80,20 +87,36 @@ pub async fn update_push_subscription(
     let ((known, browser), (topics, manners)) = both(both(known, browser), choice)?;
     choose_anew(app, tx, &known, (&topics, &manners)).await?;
     if let Some(browser) = browser {
-        let browser = match &there {
-            Some(there) => browser.at_address_of(there, names_key),
-            None => browser,
-        };
-        let other = there.filter(|there| there.id != known.id);
-        if other.as_ref().is_none_or(|other| other.is_of(&browser.keys)) {
-            // The browser may have opted in at its new address before it said where it came from.
-            let other: Vec<i64> = other.iter().map(|other| other.id).collect();
-            delete(tx, &other).await?;
-            move_to(tx, &app.vault, &known, &browser, app.now()).await?;
-        } else {
-            decoy::take_place(tx, known.id, &browser, app.now()).await?;
-        }
+        place(app, tx, &known, (&browser, names_key), there).await?;
     }
     change.commit().await?;
     Ok(Stored { topics, manners, ..known })
+}
+
+/// Puts a subscription at a browser's address, among those who are there already.
+async fn place(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    known: &Stored,
+    (browser, names_key): (&Browser, bool),
+    there: Vec<Claim>,
+) -> Result<(), DbErr> {
+    let own = there.iter().find(|claim| claim.id == known.id);
+    // The browser may have opted in at its new address before it said where it came from.
+    let before = there.iter().find(|claim| own.is_none() && claim.is_by(browser));
+    let replaced: Vec<i64> = before.iter().map(|before| before.id).collect();
+    delete(connection, &replaced).await?;
+    let now = app.now();
+    let since = (own.or(before).map_or(now, |claim| claim.placed_at), now);
+    let reaches = there.iter().find(|claim| !claim.is_decoy);
+    let is_others = |claim: &Claim| claim.id != known.id && !replaced.contains(&claim.id);
+    if reaches.is_some_and(is_others) {
+        let decoy = (browser, app.clock.new_secret());
+        return claim::become_decoy(connection, known.id, decoy, since).await;
+    }
+    let browser = match reaches {
+        Some(reaches) => browser.at_address_of(reaches, names_key),
+        None => browser.clone(),
+    };
+    move_to(connection, &app.vault, known, &browser, since).await
 }

@@ -57,7 +57,7 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
             return Ok(None);
         }
         if app.now() >= alert.expires_at {
-            expire(work, &alert, &selection, &shard).await?;
+            expire(work, &alert, selection, shard).await?;
             return Ok(None);
         }
         let now = letters(work, std::mem::take(&mut page.now), &mut stock);
@@ -209,23 +209,37 @@ fn ledger(sent: Sent, page: Selected, now: Timestamp) -> Ledger {
         tried: tried.collect(),
         waiting: page.waiting.into_iter().chain(untried).collect(),
         suppressed: page.suppressed,
-        unreadable: page.unreadable,
+        given_up: page.unreadable,
     }
 }
 
-/// Ends a shard whose news has grown old: whoever it had left is not told any more.
+/// Ends a shard whose news has grown old: whoever it had left is not told any more, but by a replay.
 async fn expire(
     work: &Work,
     alert: &Alert,
-    selection: &Selection,
-    shard: &Shard,
+    mut selection: Arc<Selection>,
+    mut shard: Shard,
 ) -> anyhow::Result<()> {
-    let missed = match shard.due_at {
-        // Those of a wave were told nothing at all: they slept until it was old news.
-        Some(_) => 0,
-        None => selection.count(&work.app, shard).await?,
-    };
-    insist(|| give_up(work, alert, shard, missed)).await?;
+    if shard.due_at.is_none() {
+        let missed = selection.count(&work.app, &shard).await?;
+        insist(|| give_up(work, alert, &shard, missed)).await?;
+        return Ok(());
+    }
+    // Those of a wave are told apart by reading them. Whom the first pass did not come to is not its own.
+    let last = storage::alert_shard::first_pass(work.app.db.connection(), &shard).await?;
+    while shard.cursor < shard.last_id {
+        let its_own = Shard { last_id: last.max(shard.cursor), ..shard };
+        let (decides, page) = read(work, &selection, &its_own).await?;
+        let end = if page.end >= last { shard.last_id } else { page.end };
+        let ledger = Ledger {
+            given_up: page.now.iter().map(Retry::untried).collect(),
+            suppressed: page.suppressed + i64::try_from(page.waiting.len())?,
+            ..Ledger::default()
+        };
+        let write = || write_down(work, alert, &shard, (end, &page.waves), &ledger);
+        let Some(leased_until) = insist(write).await? else { return Ok(()) };
+        (shard, selection) = (Shard { cursor: end, leased_until, ..shard }, decides);
+    }
     Ok(())
 }
 
@@ -266,6 +280,10 @@ async fn write_down(
     let end = if late { shard.last_id } else { end };
     let (_, until) = work.leases.term();
     if !storage::alert_shard::advance(tx, shard, end, (app.now(), until)).await? {
+        if storage::alert_shard::stands_at(tx, shard, end).await? {
+            // The database did so before it failed to answer.
+            return Ok((!late).then_some(until));
+        }
         tracing::warn!(alert = %alert.id, shard = shard.number, "another worker took this shard over");
         return Ok(None);
     }

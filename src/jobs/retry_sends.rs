@@ -27,7 +27,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let alert = alert.context("a retry without its alert")?;
     if alert.state != AlertState::Sending {
         // Called back, or corrected: a further round reaches them.
-        write_down(app, &alert, &batch, &Ledger::default()).await?;
+        write_down(app, &alert, &batch, (&Ledger::default(), &[])).await?;
         return Ok(None);
     }
     let before: HashMap<i64, Retry> =
@@ -40,14 +40,14 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         return Ok(None);
     }
     let of = |id| Retry::unsent(id, batch.service_id);
-    let unreadable = page.unreadable.into_iter().map(of).collect();
-    let mut ledger = Ledger { unreadable, ..Ledger::default() };
+    let given_up = page.unreadable.into_iter().map(of).collect();
+    let mut ledger = Ledger { given_up, ..Ledger::default() };
     let expired = app.now() >= alert.expires_at;
-    let mut now = Vec::new();
+    let (mut now, mut declined) = (Vec::new(), Vec::new());
     for (recipient, reader) in page.candidates {
         match selection.held_until(&reader, app.now()) {
             // They have chosen otherwise by now: another edition perhaps, for which it has no words.
-            _ if !selection.concerns(&reader) => ledger.suppressed += 1,
+            _ if !selection.concerns(&reader) => declined.push(recipient.id),
             _ if expired => {
                 let retry = before.get(&recipient.id);
                 ledger.tried.push(Tried {
@@ -61,7 +61,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
                 let waits = before.get(&recipient.id).copied();
                 ledger.waiting.push((waits.unwrap_or(Retry::untried(&recipient)), until));
             }
-            Some(_) => ledger.suppressed += 1,
+            Some(_) => declined.push(recipient.id),
         }
     }
     let messages = Messages::of(app, &alert, None).await?;
@@ -78,7 +78,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         before.get(&recipient.id).map(|retry| (*retry, due_at))
     };
     ledger.waiting.extend(sent.untried.into_iter().filter_map(waits));
-    insist(|| write_down(app, &alert, &batch, &ledger)).await?;
+    insist(|| write_down(app, &alert, &batch, (&ledger, &declined))).await?;
     Ok(sent.resting)
 }
 
@@ -93,12 +93,13 @@ pub(super) async fn claim(work: &Work) -> Result<Option<Batch>, sea_orm::DbErr> 
     Ok(batch)
 }
 
-/// Writes a batch down: those parts of it that nobody else has taken over meanwhile.
+/// Writes a batch down: those parts of it that nobody else has taken over meanwhile. `declined` are those who
+/// do not want it any more.
 async fn write_down(
     app: &App,
     alert: &Alert,
     batch: &Batch,
-    ledger: &Ledger,
+    (ledger, declined): (&Ledger, &[i64]),
 ) -> Result<(), sea_orm::DbErr> {
     let mut ledger = ledger.clone();
     let change = app.begin().await?;
@@ -126,7 +127,9 @@ async fn write_down(
     if !late {
         ledger.tried.retain(|one| mine.contains(&one.recipient.id));
         ledger.waiting.retain(|(retry, _)| mine.contains(&retry.push_subscription_id));
-        ledger.unreadable.retain(|retry| mine.contains(&retry.push_subscription_id));
+        let declined = declined.iter().filter(|id| mine.contains(id)).count();
+        ledger.suppressed = i64::try_from(declined).unwrap_or(i64::MAX);
+        ledger.given_up.retain(|retry| mine.contains(&retry.push_subscription_id));
     }
     settle(app, &change, (alert, late), &ledger).await?;
     storage::alert_round::finish_if_done(tx, alert.id, app.now()).await?;

@@ -49,8 +49,8 @@ pub(super) struct Ledger {
     pub waiting: Vec<(Retry, Timestamp)>,
     /// How many were not sent because the reader did not want them.
     pub suppressed: i64,
-    /// Those whose row cannot be read.
-    pub unreadable: Vec<Retry>,
+    /// Those who are given up: their row cannot be read, or it is no news any more.
+    pub given_up: Vec<Retry>,
 }
 
 /// Writes down what was sent, and again if the database fails at it for a moment: what is not written
@@ -87,7 +87,7 @@ pub(super) async fn settle(
     let rest = if late { &nothing } else { ledger };
     // Readers may have opted out, or brought new keys, while their messages were on the way.
     let excepted = tried().filter(|one| one.outcome != Outcome::Accepted);
-    let others = rest.waiting.iter().map(|(retry, _)| retry).chain(&rest.unreadable);
+    let others = rest.waiting.iter().map(|(retry, _)| retry).chain(&rest.given_up);
     let others = others.map(|retry| retry.push_subscription_id);
     let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(others).collect();
     exceptions.sort_unstable();
@@ -95,7 +95,7 @@ pub(super) async fn settle(
     let lives = |retry: &Retry| living.contains_key(&retry.push_subscription_id);
     let mut counts = Counts { suppressed: rest.suppressed, ..Counts::default() };
     let mut gone = Vec::new();
-    let mut given_up: Vec<Retry> = rest.unreadable.iter().copied().filter(lives).collect();
+    let mut given_up: Vec<Retry> = rest.given_up.iter().copied().filter(lives).collect();
     counts.failed += i64::try_from(given_up.len()).unwrap_or(i64::MAX);
     let waiting = rest.waiting.iter().copied();
     let mut again: Vec<(Retry, Timestamp)> = waiting.filter(|(retry, _)| lives(retry)).collect();

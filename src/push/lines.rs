@@ -101,11 +101,17 @@ impl Lines {
         let mut open = self.open();
         let mut line = 0;
         while let Some(SharedLine { requests, place, used }) = open.shared.get_mut(line) {
+            if requests.current_max_send_streams() == 0 && Arc::strong_count(place) == 1 {
+                // It takes none any more, and nobody would tell when it does again.
+                drop(open.shared.remove(line));
+                continue;
+            }
             if Arc::strong_count(place) > STREAMS.min(requests.current_max_send_streams()) {
                 line += 1;
                 continue;
             }
-            match requests.send_request(post.shared(), false) {
+            // A clone remembers no message that waits, and refuses none for its sake.
+            match requests.clone().send_request(post.shared(), false) {
                 Ok((response, body)) => {
                     *used = Instant::now();
                     let place = Place { held: Some(Arc::clone(place)), lines: self };
@@ -136,6 +142,8 @@ impl Lines {
         let mut open = self.open();
         open.shared.retain(|line| Arc::strong_count(&line.place) > 1 || is_young(line.used));
         open.resting.retain(|(_, since)| is_young(*since));
+        drop(open);
+        self.freed.notify_waiters();
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -149,6 +157,8 @@ impl<'a> Opening<'a> {
         let mut open = self.0.open();
         open.is_shared = Some(matches!(connection, Connection::Http2(_)));
         match connection {
+            // Several were opened before it was known what the service speaks.
+            Connection::Http2(_) if open.shared.len() >= CONNECTIONS => None,
             Connection::Http2(requests) => {
                 let (place, used) = (Arc::default(), Instant::now());
                 open.shared.push(SharedLine { requests, place, used });

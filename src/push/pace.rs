@@ -8,8 +8,7 @@ use chrono::{DateTime, TimeDelta};
 use super::outcome::Outcome;
 use crate::domain::clock::Timestamp;
 
-/// Messages under way at once with a service that has answered nothing yet. It is the number of
-/// connections that may be opened before the first one has shown that it takes many messages.
+/// Messages under way at once with a service that has answered nothing yet.
 const FIRST_LIMIT: f64 = 4.0;
 /// Answers in a row that say "too many" before a service is left alone.
 pub(super) const PATIENCE: u32 = 5;

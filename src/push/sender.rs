@@ -23,7 +23,7 @@ use super::lines::Lines;
 use super::outcome::Outcome;
 use super::pace::Resting;
 use super::seal::{Prepared, Salt};
-use super::transport::{Answer, Post, Transport};
+use super::transport::{Post, Sending, Transport};
 use super::vapid::Signer;
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
@@ -253,20 +253,23 @@ impl Sender {
         };
         let way = self.way(&to);
         let turn = tokio::time::timeout_at(page.deadline, way.gate.pass(self.clock.now())).await;
-        let over = page.stop.is_cancelled() || self.clock.now() > page.over_at;
         let pass = match turn {
-            Ok(Ok(pass)) if !over => pass,
+            Ok(Ok(pass)) => pass,
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
-            Ok(Ok(_)) | Err(_) => return (to, Fate::Untried(None)),
+            Err(_) => return (to, Fate::Untried(None)),
         };
         let mut may_shorten = true;
         let (outcome, now) = loop {
             let letter = (Bytes::from(body), &authorization);
-            let answer = self.attempt(&to, &way.lines, &page.head, letter).await;
+            let sending = self.attempt(&to, &way.lines, page, letter).await;
             let now = self.clock.now();
-            let outcome = answer.map_or(Outcome::Failed(None), |answer| {
-                Outcome::of_answer(answer.status, &answer.headers, now)
-            });
+            let outcome = match sending {
+                Sending::Answered(answer) => {
+                    Outcome::of_answer(answer.status, &answer.headers, now)
+                }
+                Sending::Lost => Outcome::Failed(None),
+                Sending::NotBegun => return (to, Fate::Untried(None)),
+            };
             if outcome != Outcome::TooLarge || !may_shorten {
                 break (outcome, now);
             }
@@ -293,14 +296,16 @@ impl Sender {
         &self,
         to: &Recipient,
         lines: &Lines,
-        head: &HeaderMap,
+        page: &Page<'_>,
         (body, authorization): (Bytes, &HeaderValue),
-    ) -> Option<Answer> {
+    ) -> Sending {
         let Ok(uri) = Uri::try_from(to.endpoint.url().as_str()) else {
             tracing::error!(id = to.id, "an endpoint is no address for a request");
-            return None;
+            return Sending::Lost;
         };
-        self.transport.send(lines, &Post { to: uri, head, authorization, body }).await
+        let may_begin = || !page.stop.is_cancelled() && self.clock.now() <= page.over_at;
+        let (head, may_begin) = (&page.head, &may_begin);
+        self.transport.send(lines, &Post { to: uri, head, authorization, body, may_begin }).await
     }
 
     /// Closes the connections that nobody uses any more, and tells the metrics how many services are left

@@ -2,6 +2,7 @@
 //! end to everything.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +28,6 @@ const TRIES: usize = 3;
 pub(super) struct Transport(Connector);
 
 /// A message to be sent.
-#[derive(Debug)]
 pub(super) struct Post<'a> {
     /// Its address.
     pub(super) to: Uri,
@@ -37,6 +37,19 @@ pub(super) struct Post<'a> {
     pub(super) authorization: &'a HeaderValue,
     /// What is sealed.
     pub(super) body: Bytes,
+    /// Whether it may be begun still.
+    pub(super) may_begin: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(super) enum Sending {
+    /// The service has answered.
+    Answered(Answer),
+    /// Nothing came back in time: what went wrong would name the address.
+    Lost,
+    /// It was not begun, for it may be no longer.
+    NotBegun,
 }
 
 /// What a push service answered.
@@ -62,38 +75,45 @@ impl Transport {
         Ok(Self(Connector::new(allow_loopback, ca_file)?))
     }
 
-    /// Sends a message over lines that lead to its origin, and reads the answer.
-    ///
-    /// `None` when nothing came back in time: what went wrong would name the address. The head alone
-    /// says what became of the message: a body that does not end must not make it be sent again.
-    pub(super) async fn send(&self, lines: &Lines, post: &Post<'_>) -> Option<Answer> {
+    /// Sends a message over lines that lead to its origin, and reads the answer. The head alone says what
+    /// became of the message: a body that does not end must not make it be sent again.
+    pub(super) async fn send(&self, lines: &Lines, post: &Post<'_>) -> Sending {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         for _ in 0..TRIES {
-            let attempt = match timeout_at(deadline, self.begin(lines, post)).await.ok()?? {
-                Begun::Shared(shared) => answer_shared(shared, &post.body, deadline).await,
-                Begun::Alone(alone) => answer_alone(alone, post, deadline).await,
+            let attempt = match timeout_at(deadline, self.begin(lines, post)).await {
+                Ok(Ok(Begun::Shared(shared))) => answer_shared(shared, &post.body, deadline).await,
+                Ok(Ok(Begun::Alone(alone))) => answer_alone(alone, post, deadline).await,
+                Ok(Err(ended)) => return ended,
+                Err(_) => return Sending::Lost,
             };
             match attempt {
-                Attempt::Answered(answer) => return Some(answer),
+                Attempt::Answered(answer) => return Sending::Answered(answer),
                 Attempt::Unheard => {}
-                Attempt::Lost => return None,
+                Attempt::Lost => return Sending::Lost,
             }
         }
-        None
+        Sending::Lost
     }
 
     /// Begins a message on a line that has room, or on a new one, or waits for room.
-    async fn begin<'a>(&self, lines: &'a Lines, post: &Post<'_>) -> Option<Begun<'a>> {
+    async fn begin<'a>(&self, lines: &'a Lines, post: &Post<'_>) -> Result<Begun<'a>, Sending> {
+        let mut alone = None;
         loop {
+            // Asked after each wait: somebody may have called the alert back.
+            if !(post.may_begin)() {
+                return Err(Sending::NotBegun);
+            }
+            if let Some(alone) = alone {
+                return Ok(Begun::Alone(alone));
+            }
             // Before the look, so that no room that is made in between is missed.
-            let freed = lines.freed();
+            let mut freed = pin!(lines.freed());
+            freed.as_mut().enable();
             match lines.begin(post) {
-                Step::Begun(begun) => return Some(begun),
+                Step::Begun(begun) => return Ok(begun),
                 Step::Open(opening) => {
-                    let connection = self.0.connect(post.to.clone()).await?;
-                    if let Some(alone) = opening.done(connection) {
-                        return Some(Begun::Alone(alone));
-                    }
+                    let connection = self.0.connect(post.to.clone()).await.ok_or(Sending::Lost)?;
+                    alone = opening.done(connection);
                 }
                 Step::Wait => freed.await,
             }
@@ -213,8 +233,12 @@ mod tests {
         let send = async |number: usize| {
             let to = format!("{}/push/{number}", service.origin).parse().unwrap();
             let body = Bytes::from(format!("message {number}"));
-            let post = Post { to, head: &head, authorization: &authorization, body };
-            Some(transport.send(lines, &post).await?.status.as_u16())
+            let (head, authorization) = (&head, &authorization);
+            let post = Post { to, head, authorization, body, may_begin: &|| true };
+            match transport.send(lines, &post).await {
+                Sending::Answered(answer) => Some(answer.status.as_u16()),
+                Sending::Lost | Sending::NotBegun => None,
+            }
         };
         join_all((0..count).map(send)).await
     }

@@ -142,7 +142,7 @@ fn row(
 
 /// Claims an open shard that is due and that nobody holds, of any push service but the given ones: of
 /// the most urgent alerts, the oldest's. A correction waits for pages of an earlier round that are in
-/// hand: its words must be the last to arrive.
+/// hand: its words must be the last to arrive. A wave waits for the first pass that it follows.
 ///
 /// Two statements: a subquery that locks may be run again for each row of an update around it.
 pub async fn claim(
@@ -157,6 +157,7 @@ pub async fn claim(
         .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
         .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
         .filter(Expr::exists(earlier_in_hand(now)).not())
+        .filter(Expr::exists(open_first_pass()).not())
         .order_by(Column::Priority, Order::Asc)
         // Ids sort by age.
         .order_by(Column::AlertId, Order::Asc)
@@ -188,6 +189,23 @@ fn earlier_in_hand(now: Timestamp) -> SelectStatement {
         .to_owned()
 }
 
+/// The first pass over what a wave follows, while it is not over.
+fn open_first_pass() -> SelectStatement {
+    let first = |column: Column| Expr::col(("first_pass", column));
+    let of_this = |column: Column| Expr::col((Entity, column));
+    Query::select()
+        .expr(Expr::value(1))
+        .from_as(Entity, "first_pass")
+        .and_where(of_this(Column::DueAt).is_not_null())
+        .and_where(first(Column::AlertId).eq(of_this(Column::AlertId)))
+        .and_where(first(Column::Round).eq(of_this(Column::Round)))
+        .and_where(first(Column::ServiceId).eq(of_this(Column::ServiceId)))
+        .and_where(first(Column::LastId).eq(of_this(Column::LastId)))
+        .and_where(first(Column::DueAt).is_null())
+        .and_where(first(Column::FinishedAt).is_null())
+        .to_owned()
+}
+
 /// Whether a shard of a more urgent alert waits for the same push service, which nobody holds.
 pub async fn is_outranked(
     connection: &impl ConnectionTrait,
@@ -203,7 +221,8 @@ pub async fn is_outranked(
         .filter(COLUMN.priority.lt(shard.priority))
         .filter(COLUMN.leased_until.is_null().or(COLUMN.leased_until.lt(now)))
         .filter(COLUMN.due_at.is_null().or(COLUMN.due_at.lte(due)))
-        .filter(Expr::exists(earlier_in_hand(now)).not());
+        .filter(Expr::exists(earlier_in_hand(now)).not())
+        .filter(Expr::exists(open_first_pass()).not());
     Ok(urgent.one(connection).await?.is_some())
 }
 
@@ -233,7 +252,33 @@ pub async fn advance(
     if ends {
         update = update.col_expr(Column::FinishedAt, Some(now).into());
     }
-    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+    // From where it stands: what was written down already is not written down again.
+    let update = update.filter(held(shard)).filter(COLUMN.cursor.eq(shard.cursor));
+    Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
+/// Whether a shard that is still its holder's stands at a place.
+pub async fn stands_at(
+    connection: &impl ConnectionTrait,
+    shard: &Shard,
+    cursor: i64,
+) -> Result<bool, DbErr> {
+    let find = Entity::find().filter(held(shard)).filter(COLUMN.cursor.eq(cursor));
+    Ok(find.one(connection).await?.is_some())
+}
+
+/// How far the first pass over what a wave follows has come; to its end when it is over.
+pub async fn first_pass(connection: &impl ConnectionTrait, wave: &Shard) -> Result<i64, DbErr> {
+    let find = Entity::find()
+        .select_only()
+        .column(Column::Cursor)
+        .filter(COLUMN.alert_id.eq(wave.alert_id))
+        .filter(COLUMN.round.eq(wave.round))
+        .filter(COLUMN.service_id.eq(wave.service_id))
+        .filter(COLUMN.last_id.eq(wave.last_id))
+        .filter(COLUMN.due_at.is_null());
+    let cursor: Option<i64> = find.into_tuple().one(connection).await?;
+    Ok(cursor.unwrap_or(wave.last_id))
 }
 
 /// Ends a shard whose news has grown old where it stands, and notes how many it has not come to. False
@@ -248,7 +293,8 @@ pub async fn miss(
         .col_expr(Column::Missed, missed.into())
         .col_expr(Column::FinishedAt, Some(now).into())
         .col_expr(Column::LeasedUntil, Expr::value(Option::<Timestamp>::None));
-    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+    let update = update.filter(held(shard)).filter(COLUMN.missed.eq(0));
+    Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
 /// How many alerts have not come to before they grew old.

@@ -5,8 +5,8 @@ use sea_orm::{
 };
 
 use super::audience::living;
+use super::claim::Claim;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Model};
-use super::push_subscription::Stored;
 use super::{Sealed, Vault};
 use crate::domain::push_subscription::{Endpoint, PushKeys, Recipient};
 
@@ -26,8 +26,9 @@ pub struct Browser {
 impl Browser {
     /// The browser at an address that is known: without a word about the VAPID key it keeps that of
     /// the address, which never changes its own (RFC 8292 §4.2).
-    pub fn at_address_of(&self, known: &Stored, names_key: bool) -> Self {
-        let kept = if names_key { self.vapid_key_id } else { known.vapid_key_id };
+    pub fn at_address_of(&self, known: &Claim, names_key: bool) -> Self {
+        let keeps = !names_key && !known.is_decoy;
+        let kept = if keeps { known.vapid_key_id } else { self.vapid_key_id };
         Self { vapid_key_id: kept, ..self.clone() }
     }
 }

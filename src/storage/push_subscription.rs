@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set, TryInsertResult,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::entities::{push_subscription_category as category, push_subscription_
 use super::{Vault, push_service, unreadable};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
-use crate::domain::push_subscription::{Endpoint, PushKeys};
+use crate::domain::push_subscription::PushKeys;
 use crate::domain::quiet_hours::QuietHours;
 
 /// What is known of a subscription.
@@ -44,14 +44,13 @@ pub struct Stored {
     pub created_at: Timestamp,
 }
 
-/// The subscription of an endpoint, locked until the transaction ends.
-pub async fn lock_by_endpoint(
+/// A subscription.
+pub async fn by_id(
     connection: &impl ConnectionTrait,
     vault: &Vault,
-    endpoint: &Endpoint,
+    id: i64,
 ) -> Result<Option<Stored>, DbErr> {
-    let find = Entity::find().filter(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec()));
-    stored(connection, vault, find.lock_exclusive().one(connection).await?).await
+    stored(connection, vault, Entity::find_by_id(id).one(connection).await?).await
 }
 
 /// The subscription of a token.
@@ -62,29 +61,6 @@ pub async fn by_token(
 ) -> Result<Option<Stored>, DbErr> {
     let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
     stored(connection, vault, find.one(connection).await?).await
-}
-
-/// The subscription of a token and that of an endpoint, which may be the same, locked until the
-/// transaction ends: in order of their ids, so that two that change places never wait for each other.
-pub async fn lock_both(
-    connection: &impl ConnectionTrait,
-    vault: &Vault,
-    token_hash: [u8; 32],
-    endpoint: Option<&Endpoint>,
-) -> Result<(Option<Stored>, Option<Stored>), DbErr> {
-    let endpoint = endpoint.map(Endpoint::hash);
-    let is_there = Column::EndpointHash.is_in(endpoint.map(|hash| hash.to_vec()));
-    let find = Entity::find()
-        .filter(COLUMN.token_hash.eq(token_hash.to_vec()).or(is_there))
-        .order_by_asc(COLUMN.id);
-    let (mut of_token, mut there) = (None, None);
-    for row in find.lock_exclusive().all(connection).await? {
-        let found = stored(connection, vault, Some(row)).await?;
-        let is_there = |found: &&Stored| endpoint.is_some_and(|hash| found.endpoint_hash == hash);
-        there = there.or(found.as_ref().filter(is_there).cloned());
-        of_token = of_token.or(found.filter(|found| found.token_hash == token_hash));
-    }
-    Ok((of_token, there))
 }
 
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
@@ -109,6 +85,7 @@ pub(super) async fn insert_row(
         token_hash: Set(token_hash.to_vec()),
         generation: Set(1),
         created_at: Set(now),
+        placed_at: Set(Some(now)),
         updated_at: Set(now),
         ..with_choice(row, topics, manners)?
     };
@@ -120,16 +97,18 @@ pub(super) async fn insert_row(
     Ok(true)
 }
 
-/// Puts a browser's address and keys in place of the old ones. What is new begins a new generation.
+/// Puts a browser's address and keys in place of the old ones; it has been of the address since an instant.
+/// What is new begins a new generation.
 pub async fn move_to(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     old: &Stored,
     browser: &Browser,
-    now: Timestamp,
+    (placed_at, now): (Timestamp, Timestamp),
 ) -> Result<(), DbErr> {
     let row = ActiveModel {
         id: Set(old.id),
+        placed_at: Set(Some(placed_at)),
         updated_at: Set(now),
         ..with_browser(connection, vault, browser).await?
     };
@@ -278,6 +257,7 @@ async fn with_browser(
         sealed: Set(Some(sealed.bytes)),
         key_id: Set(sealed.key_id),
         vapid_key_id: Set(browser.vapid_key_id),
+        decoy_keys: Set(None),
         ..<ActiveModel as Default>::default()
     })
 }
@@ -298,7 +278,7 @@ fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<A
     })
 }
 
-pub(super) async fn stored(
+async fn stored(
     connection: &impl ConnectionTrait,
     vault: &Vault,
     row: Option<Model>,

@@ -132,6 +132,21 @@ async fn those_whom_old_news_never_came_to_are_told_by_a_replay() {
 }
 
 #[tokio::test]
+async fn a_sleeper_whom_old_news_never_came_to_is_told_by_a_replay() {
+    let quiet = json!({ "from": "22:00", "until": "09:00", "timeZone": "Asia/Baghdad" });
+    let (newsroom, push, reader, _) = with_reader(json!({ "quietHours": quiet })).await;
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    newsroom.test.advance(TimeDelta::hours(27));
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 0/0/1");
+    edit(&newsroom, "AlertReplay", json!({ "id": id })).await.data();
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    assert_eq!(push.titles(&reader), ["خبر"]);
+}
+
+#[tokio::test]
 async fn readers_of_a_category_that_goes_amid_its_alert_are_told_all_the_same() {
     let (newsroom, push) = Newsroom::with_push().await;
     let (all, iraq) = (opt_in_many(&newsroom, &push, 500).await, category_id(newsroom.iraq.id));

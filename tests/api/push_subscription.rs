@@ -1,5 +1,6 @@
 //! A reader opts in, changes the mind, and opts out; strangers can do neither for them.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::alert::alert;
@@ -79,47 +80,67 @@ async fn a_stranger_who_knows_the_endpoint_changes_nothing_and_learns_nothing() 
     assert_eq!(push.received(&browser).len(), 1, "nothing after opting out");
 }
 
+/// What a prober sees of an endpoint by a sequence of calls, which `dice` decide: whether an answer is the
+/// token that was presented, and which tokens open something after each call.
+async fn probe(newsroom: &Newsroom, browsers: &[Browser], dice: &[u8]) -> Vec<Vec<bool>> {
+    let test = &newsroom.test;
+    let (mut tokens, mut seen): (Vec<String>, Vec<Vec<bool>>) = (Vec::new(), Vec::new());
+    for dice in dice.chunks_exact(3) {
+        test.advance(TimeDelta::seconds(1));
+        let browser = &browsers[usize::from(dice[1]) % browsers.len()];
+        let token = tokens.get(usize::from(dice[2]) % (tokens.len() + 2)).cloned();
+        let mut told = Vec::new();
+        match (dice[0] % 4, &token) {
+            (0, Some(token)) => {
+                let delete = operation("PushSubscriptionDelete");
+                test.read(&delete, json!({ "token": token })).await.data();
+            }
+            (1, Some(token)) => {
+                let browser = json!({ "endpoint": browser.endpoint, "keys": browser.keys() });
+                let moves = json!({ "token": token, "input": { "browser": browser } });
+                let moved = test.read(&operation("PushSubscriptionUpdate"), moves).await;
+                told.push(moved.user_errors("pushSubscriptionUpdate").is_empty());
+            }
+            (_, token) => {
+                let answer = test.opt_in(browser, json!({ "token": token })).await;
+                told.push(Some(&answer) == token.as_ref());
+                tokens.push(answer);
+            }
+        }
+        for token in &tokens {
+            let query = "query($token: String!) { pushSubscription(token: $token) { maxPerDay } }";
+            let shown = test.read(query, json!({ "token": token })).await;
+            told.push(!shown.at("/pushSubscription").is_null());
+        }
+        seen.push(told);
+    }
+    seen
+}
+
 #[tokio::test]
 async fn no_calls_in_a_row_tell_whether_an_endpoint_is_known() {
     let (newsroom, push) = Newsroom::with_push().await;
-    let known = push.browser("known");
-    newsroom.test.opt_in(&known, json!({})).await;
-    let test = &newsroom.test;
-    let lives = async |token: &String| {
-        let query = "query($token: String!) { pushSubscription(token: $token) { breakingOnly } }";
-        !test.read(query, json!({ "token": token })).await.at("/pushSubscription").is_null()
-    };
-    let with = |token: &String| json!({ "token": token });
-    let moves = async |token: &String, to: &Browser| {
-        let browser = json!({ "endpoint": to.endpoint, "keys": to.keys() });
-        let input = json!({ "token": token, "input": { "browser": browser } });
-        test.read(&operation("PushSubscriptionUpdate"), input).await.data();
-    };
-    let mut seen = Vec::new();
-    for (number, probed) in [known.with_new_keys(), push.browser("unknown")].iter().enumerate() {
-        let renewed = probed.with_new_keys();
-        // Keys that change by the token, and those of before again.
-        let first = test.opt_in(probed, json!({})).await;
-        let stranger = test.opt_in(&renewed, json!({})).await;
-        let mut told = vec![test.opt_in(&renewed, with(&first)).await == first];
-        let third = test.opt_in(probed, json!({})).await;
-        told.extend([lives(&first).await, lives(&stranger).await, lives(&third).await]);
-        let fourth = test.opt_in(&renewed, json!({})).await;
-        told.extend([lives(&first).await, lives(&stranger).await, lives(&fourth).await]);
-        told.push(test.opt_in(&renewed, with(&stranger)).await == stranger);
-        told.extend([lives(&fourth).await, lives(&stranger).await]);
-        // A subscription that moves there, and its old address.
-        let own = push.browser(&format!("own{number}"));
-        let moving = test.opt_in(&own, json!({})).await;
-        moves(&moving, &renewed.with_new_keys()).await;
-        let again = test.opt_in(&own, json!({})).await;
-        told.extend([lives(&moving).await, lives(&again).await, again == moving]);
-        seen.push(told);
+    let mut readers = Vec::new();
+    for round in 0..24 {
+        let known = push.browser(&format!("known{round}"));
+        let unknown = push.browser(&format!("unknown{round}"));
+        newsroom.test.opt_in(&known, json!({})).await;
+        let dice = newsroom.test.app.clock.new_secret();
+        let mut seen = Vec::new();
+        for probed in [&known, &unknown] {
+            let own = push.browser(&format!("own-{}", seen.len() + 2 * round));
+            let keys = || [&own, probed].map(Browser::with_new_keys);
+            let browsers = [keys(), keys(), keys()].concat();
+            seen.push(probe(&newsroom, &browsers, &dice).await);
+        }
+        assert_eq!(seen[0], seen[1], "{dice:?}");
+        readers.push(known);
     }
-    assert_eq!(seen[0], seen[1]);
     alert(&newsroom, "خبر").await;
     newsroom.test.run_jobs().await;
-    assert_eq!(push.titles(&known), ["خبر"], "who was there is there");
+    for reader in &readers {
+        assert_eq!(push.titles(reader), ["خبر"], "who was there is there");
+    }
 }
 
 #[tokio::test]

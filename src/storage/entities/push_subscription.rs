@@ -26,6 +26,8 @@ pub struct Model {
     pub key_id: i32,
     pub vapid_key_id: i32,
     pub service_id: i32,
+    pub placed_at: Option<DateTimeUtc>,
+    pub decoy_keys: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
