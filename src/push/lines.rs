@@ -14,7 +14,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::transport::Post;
+use super::post::Post;
 
 /// Messages on one connection of HTTP/2 before the next one is opened: what most services allow.
 const STREAMS: usize = 100;

@@ -5,6 +5,7 @@ mod gate;
 mod lines;
 pub mod outcome;
 mod pace;
+mod post;
 pub mod seal;
 mod sender;
 mod transport;

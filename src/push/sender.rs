@@ -10,9 +10,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper::Uri;
-use hyper::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use hyper::header::{HeaderMap, HeaderValue};
 use ring::error::Unspecified;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -22,8 +20,9 @@ use super::gate::Gate;
 use super::lines::Lines;
 use super::outcome::Outcome;
 use super::pace::Resting;
+use super::post::{Post, head};
 use super::seal::{Prepared, Salt};
-use super::transport::{Post, Sending, Transport};
+use super::transport::{Sending, Transport};
 use super::vapid::Signer;
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
@@ -335,13 +334,12 @@ impl Sender {
         }
         // Whoever subscribes may name a host of their own below a push service's. What is known of the
         // others is forgotten last: that they ask to be left alone above all.
-        for forgets_resting in [false, true] {
+        if ways.len() >= REMEMBERED {
+            let now = self.clock.now();
+            let is_needed = |way: &Arc<Way>| Arc::strong_count(way) > 1 || way.gate.is_proven();
+            ways.retain(|_, way| is_needed(way) || way.gate.resting(now).is_some());
             if ways.len() >= REMEMBERED {
-                let now = self.clock.now();
-                ways.retain(|_, way| {
-                    let rests = !forgets_resting && way.gate.resting(now).is_some();
-                    Arc::strong_count(way) > 1 || way.gate.is_proven() || rests
-                });
+                ways.retain(|_, way| is_needed(way));
             }
         }
         let way = Arc::new(Way {
@@ -381,24 +379,4 @@ fn authorization(signers: &Signers, to: &Recipient, now: Timestamp) -> Option<He
             None
         }
     }
-}
-
-/// The headers that all letters of a page share (RFC 8030 §5, RFC 8291 §4).
-fn head(message: &Message, now: Timestamp) -> anyhow::Result<HeaderMap> {
-    let ttl = (message.expires_at - now).num_seconds().max(0);
-    let mut head = HeaderMap::with_capacity(8);
-    head.insert(CONTENT_ENCODING, HeaderValue::from_static("aes128gcm"));
-    head.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    head.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("khabar/", env!("CARGO_PKG_VERSION"))),
-    );
-    head.insert(HeaderName::from_static("ttl"), HeaderValue::from(ttl));
-    head.insert(
-        HeaderName::from_static("urgency"),
-        HeaderValue::from_static(message.urgency.as_str()),
-    );
-    let topic = HeaderValue::from_str(&message.topic).context("the topic is no header")?;
-    head.insert(HeaderName::from_static("topic"), topic);
-    Ok(head)
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::header::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connector;
 use super::lines::{Alone, Begun, Lines, Shared, Step};
+use super::post::Post;
 
 /// How long a message may take, everything included.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,20 +27,6 @@ const TRIES: usize = 3;
 /// Sends messages.
 #[derive(Debug)]
 pub(super) struct Transport(Connector);
-
-/// A message to be sent.
-pub(super) struct Post<'a> {
-    /// Its address.
-    pub(super) to: Uri,
-    /// The headers that it shares with others.
-    pub(super) head: &'a HeaderMap,
-    /// What identifies the newsroom.
-    pub(super) authorization: &'a HeaderValue,
-    /// What is sealed.
-    pub(super) body: Bytes,
-    /// Whether it may be begun still.
-    pub(super) may_begin: &'a (dyn Fn() -> bool + Sync),
-}
 
 /// What became of a message.
 #[derive(Debug)]
@@ -121,33 +108,6 @@ impl Transport {
     }
 }
 
-impl Post<'_> {
-    /// The head of a request of HTTP/2.
-    pub(super) fn shared(&self) -> Request<()> {
-        let mut request = self.request(self.to.clone(), ());
-        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        request
-    }
-
-    /// A request of HTTP/1.1, which counts the body's bytes by itself; `None` without a host.
-    fn alone(&self) -> Option<Request<Full<Bytes>>> {
-        let path = Uri::from(self.to.path_and_query()?.clone());
-        let host = HeaderValue::from_str(self.to.authority()?.as_str()).ok()?;
-        let mut request = self.request(path, Full::new(self.body.clone()));
-        request.headers_mut().insert(HOST, host);
-        Some(request)
-    }
-
-    fn request<B>(&self, to: Uri, body: B) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = to;
-        *request.headers_mut() = self.head.clone();
-        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        request
-    }
-}
-
 async fn answer_shared(mut shared: Shared<'_>, body: &Bytes, deadline: Instant) -> Attempt {
     // It fails when the service has answered or refused already: that is read next.
     drop(shared.body.send_data(body.clone(), true));
@@ -221,6 +181,7 @@ mod tests {
     use super::*;
     use crate::push::connection::tests::{TestService, speak, take};
     use futures_util::future::join_all;
+    use hyper::header::HeaderValue;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
