@@ -28,7 +28,8 @@ use tokio::io::{AsyncRead, AsyncWrite, BufWriter};
 use tokio::time::{interval, timeout};
 use tower::{Service, ServiceExt};
 
-use super::transport::{MAX_ANSWER, REQUEST_TIMEOUT};
+use super::answer::MAX_ANSWER;
+use super::transport::REQUEST_TIMEOUT;
 use crate::domain::public_address::is_public;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

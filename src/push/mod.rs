@@ -1,5 +1,6 @@
 //! Push: one encrypted request per subscription. Knows nothing about articles.
 
+mod answer;
 mod connection;
 mod gate;
 mod lines;

@@ -6,21 +6,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
-use http_body_util::BodyExt;
-use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
-use hyper::header::HeaderMap;
+use h2::Reason;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{Answer, discard, discard_shared};
 use super::connection::Connector;
 use super::lines::{Alone, Begun, Lines, Shared, Step};
 use super::post::Post;
 
 /// How long a message may take, everything included.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are read: enough to keep the connection, too few to be drowned.
-pub(super) const MAX_ANSWER: u32 = 64 * 1_024;
 /// How often a message is begun that the service has certainly not looked at.
 const TRIES: usize = 3;
 
@@ -37,13 +32,6 @@ pub(super) enum Sending {
     Lost,
     /// It was not begun, for it may be no longer.
     NotBegun,
-}
-
-/// What a push service answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
 }
 
 /// How an attempt ended.
@@ -145,43 +133,12 @@ async fn answer_alone(mut alone: Alone<'_>, post: &Post<'_>, deadline: Instant) 
     Attempt::Answered(Answer { status: head.status, headers: head.headers })
 }
 
-/// Reads an answer of HTTP/2 to its end, but not for ever.
-async fn discard_shared(mut body: RecvStream) {
-    let mut left = MAX_ANSWER as usize;
-    while !body.is_end_stream() {
-        let Some(Ok(data)) = body.data().await else { return };
-        if data.len() > left || body.flow_control().release_capacity(data.len()).is_err() {
-            return;
-        }
-        left -= data.len();
-    }
-}
-
-/// Reads an answer to its end, so that the connection can serve again, but not for ever. Whether it
-/// got there.
-async fn discard(mut body: Incoming) -> bool {
-    let mut left = MAX_ANSWER as usize;
-    while !body.is_end_stream() {
-        let frame = match body.frame().await {
-            Some(Ok(frame)) => frame,
-            Some(Err(_)) => return false,
-            None => return true,
-        };
-        let read = frame.data_ref().map_or(0, Bytes::len);
-        if read > left {
-            return false;
-        }
-        left -= read;
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::push::connection::tests::{TestService, speak, take};
     use futures_util::future::join_all;
-    use hyper::header::HeaderValue;
+    use hyper::header::{HeaderMap, HeaderValue};
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -277,6 +234,41 @@ mod tests {
         heard.sort();
         heard.dedup();
         assert_eq!(heard.len(), 49, "and none twice");
+    }
+
+    #[tokio::test]
+    async fn what_was_called_back_while_it_waited_is_not_begun() {
+        let heard = Arc::<AtomicUsize>::default();
+        let service = TestService::start("h2", {
+            let heard = Arc::clone(&heard);
+            move |_, socket| {
+                let heard = Arc::clone(&heard);
+                async move {
+                    let mut connection = speak(socket, 100).await;
+                    while let Some(Ok(asked)) = connection.accept().await {
+                        heard.fetch_add(1, SeqCst);
+                        tokio::spawn(take(asked));
+                    }
+                }
+            }
+        })
+        .await;
+        let asked = AtomicUsize::new(0);
+        // It may when it is handed over, and no more once it has a connection.
+        let may_begin = || asked.fetch_add(1, SeqCst) == 0;
+        let post = Post {
+            to: format!("{}/push", service.origin).parse().unwrap(),
+            head: &HeaderMap::new(),
+            authorization: &HeaderValue::from_static("vapid"),
+            body: Bytes::from_static(b"message"),
+            may_begin: &may_begin,
+        };
+        let lines = Lines::default();
+        let sending = service.transport().send(&lines, &post).await;
+        assert!(matches!(sending, Sending::NotBegun), "{sending:?}");
+        assert_eq!(service.connections(), 1);
+        assert_eq!(send(&service, &lines, 1).await, [Some(201)]);
+        assert_eq!(heard.load(SeqCst), 1, "the other one alone");
     }
 
     #[tokio::test]
