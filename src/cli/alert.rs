@@ -231,10 +231,7 @@ async fn show(
 async fn list(app: &App, json: bool) -> anyhow::Result<()> {
     let last = PageRequest { limit: LISTED, after: None, before: None, from_end: false };
     let page = storage::alert::page(app.db.connection(), &last).await?;
-    let mut standings = Vec::new();
-    for alert in page.items {
-        standings.push(Standing::with_retries(app, alert).await?);
-    }
+    let standings = Standing::of_all(app, page.items).await?;
     if json {
         return say_json(&standings.iter().map(|one| one.json(app.now())).collect());
     }

@@ -28,16 +28,21 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) async fn of(app: &App, id: Uuid) -> anyhow::Result<Self> {
         let alert = storage::alert::by_id(app.db.connection(), id).await?;
-        let alert = alert.with_context(|| format!("there is no alert {id}; {LIST}"))?;
-        Self::with_retries(app, alert).await
+        let missing = || format!("there is no alert {id}; {LIST}");
+        Self::of_all(app, Vec::from_iter(alert)).await?.pop().with_context(missing)
     }
 
-    pub(super) async fn with_retries(app: &App, alert: Alert) -> anyhow::Result<Self> {
-        let (connection, id) = (app.db.connection(), alert.id);
-        let retrying = alert_retry::waiting(connection, &[id]).await?.remove(&id);
-        let given_up = alert_retry::buried(connection, &[id]).await?.remove(&id);
-        let (retrying, given_up) = (retrying.unwrap_or_default(), given_up.unwrap_or_default());
-        Ok(Self { alert, retrying, given_up })
+    pub(super) async fn of_all(app: &App, alerts: Vec<Alert>) -> anyhow::Result<Vec<Self>> {
+        let (connection, ids) = (app.db.connection(), alerts.iter().map(|alert| alert.id));
+        let ids: Vec<Uuid> = ids.collect();
+        let mut retrying = alert_retry::waiting(connection, &ids).await?;
+        let mut given_up = alert_retry::buried(connection, &ids).await?;
+        let standing = |alert: Alert| Self {
+            retrying: retrying.remove(&alert.id).unwrap_or_default(),
+            given_up: given_up.remove(&alert.id).unwrap_or_default(),
+            alert,
+        };
+        Ok(alerts.into_iter().map(standing).collect())
     }
 
     /// How far it has come, on one line.
