@@ -58,15 +58,13 @@ pub struct Keys {
 /// it has been replaced.
 pub async fn keep_up_with_keys(app: &App) -> anyhow::Result<Keys> {
     let connection = app.db.connection();
-    let is_opened =
-        async || Ok::<_, anyhow::Error>(app.vault.is_opened(connection).await? != Some(false));
-    if !is_opened().await?
+    if app.vault.is_opened(connection).await? == Some(false)
         && let Some(master) = keys::load(&app.config.data_dir)?
     {
         app.vault.change_master(master);
     }
     let newest = app.vault.learn_all(connection).await? != Some(false);
-    Ok(Keys { master: is_opened().await?, newest })
+    Ok(Keys { master: app.vault.is_opened(connection).await? != Some(false), newest })
 }
 
 /// Fails under a master key that is not the newsroom's: nobody else could open what it seals.
