@@ -15,7 +15,7 @@ use crate::domain::token::{self, Token};
 use crate::storage;
 use crate::storage::browser::Browser;
 use crate::storage::claim::{self, Claim};
-use crate::storage::push_subscription::{by_id, insert, move_to, renew_token};
+use crate::storage::push_subscription::{insert, move_to, renew_token};
 
 /// What the browser hands over, and what the reader chose.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ pub async fn create_push_subscription(app: &App, input: Input) -> Result<Token, 
             }
             continue;
         };
-        let known = by_id(tx, &app.vault, claim.id).await?.ok_or(Failure::NotFound)?;
+        let known = claim.subscription(tx).await?;
         let since = (claim.placed_at, now);
         if claim.is_decoy && is_taken {
             let decoy = (&browser, app.clock.new_secret());

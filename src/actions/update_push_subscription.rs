@@ -10,7 +10,7 @@ use crate::domain::failure::{Failure, Rejection, both};
 use crate::domain::token;
 use crate::storage::browser::Browser;
 use crate::storage::claim::{self, Claim};
-use crate::storage::push_subscription::{Stored, by_id, delete, move_to};
+use crate::storage::push_subscription::{Stored, delete, move_to};
 
 /// What is to change; what is absent stays as it was.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ pub async fn update_push_subscription(
     let endpoint = browser.as_ref().ok().and_then(Option::as_ref).map(|browser| &browser.endpoint);
     let (of_token, there) = claim::lock(tx, &app.vault, Some(hash), endpoint).await?;
     let known = match of_token {
-        Some(claim) => by_id(tx, &app.vault, claim.id).await?,
+        Some(claim) => Some(claim.subscription(tx).await?),
         None => None,
     };
     let old = known.as_ref().map(|known| (known.topics.clone(), known.manners));

@@ -119,7 +119,7 @@ pub(super) async fn settle(
             },
         }
     }
-    storage::push_subscription::delete(tx, &gone).await?;
+    storage::claim::delete_gone(tx, &gone).await?;
     storage::alert_retry::insert_all(tx, alert.id, again).await?;
     storage::alert_retry::bury(tx, alert.id, given_up, app.now()).await?;
     storage::alert_round::count(tx, alert.id, (counts, late)).await

@@ -5,15 +5,15 @@
 //! of a claim depends on whether it is the one that reaches.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::browser::{Browser, opened};
+use super::browser::Browser;
 use super::entities::push_subscription::{ActiveModel, COLUMN, Column, Entity, Model};
-use super::push_subscription::insert_row;
+use super::push_subscription::{Stored, insert_row, keys_of, with_choice_of};
 use super::{Vault, push_service};
 use crate::domain::audience::{Manners, Topics};
 use crate::domain::clock::Timestamp;
@@ -23,7 +23,7 @@ use crate::domain::push_subscription::{Endpoint, PushKeys};
 const PREFIX: usize = 16;
 
 /// What somebody says of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Claim {
     /// The subscription's id.
     pub id: i64,
@@ -33,21 +33,29 @@ pub struct Claim {
     pub vapid_key_id: i32,
     /// Since when it is of this endpoint.
     pub placed_at: Timestamp,
-    /// `None` when they were sealed by a key that is lost.
-    keys_hash: Option<Vec<u8>>,
-    token_hash: Vec<u8>,
+    /// `None` of a decoy, and when they were sealed by a key that is lost.
+    keys: Option<PushKeys>,
+    row: Model,
 }
 
 impl Claim {
     /// Whether it is of the browser with these keys.
     pub fn is_by(&self, browser: &Browser) -> bool {
-        let keys = hash_of(&browser.keys);
-        self.keys_hash.as_ref().is_some_and(|hash| hash.ct_eq(&keys).into())
+        let own = match &self.keys {
+            Some(keys) => Some(hash_of(keys).to_vec()),
+            None => self.row.decoy_keys.clone(),
+        };
+        own.is_some_and(|own| own.ct_eq(&hash_of(&browser.keys)).into())
     }
 
     /// Whether the token with this hash is its own.
     pub fn is_opened_by(&self, token_hash: Option<[u8; 32]>) -> bool {
-        token_hash.is_some_and(|hash| self.token_hash.ct_eq(&hash).into())
+        token_hash.is_some_and(|hash| self.row.token_hash.ct_eq(&hash).into())
+    }
+
+    /// The subscription, with what its reader chose.
+    pub async fn subscription(&self, connection: &impl ConnectionTrait) -> Result<Stored, DbErr> {
+        with_choice_of(connection, self.row.clone(), self.keys.clone()).await
     }
 }
 
@@ -59,26 +67,21 @@ pub async fn lock(
     token_hash: Option<[u8; 32]>,
     endpoint: Option<&Endpoint>,
 ) -> Result<(Option<Claim>, Vec<Claim>), DbErr> {
-    let mut which = sea_orm::Condition::any();
-    if let Some(hash) = token_hash {
-        which = which.add(COLUMN.token_hash.eq(hash.to_vec()));
-    }
-    if let Some(endpoint) = endpoint {
-        which = which.add(COLUMN.endpoint_hash.eq(endpoint.hash().to_vec()));
-        let (first, last) = (decoy_hash(endpoint, [0; 32]), decoy_hash(endpoint, [0xff; 32]));
-        which = which.add(Column::EndpointHash.between(first.to_vec(), last.to_vec()));
-    }
-    let find = Entity::find().filter(which).order_by_asc(COLUMN.id).lock_exclusive();
-    let is_there = |row: &Model| {
-        endpoint.is_some_and(|endpoint| {
-            row.endpoint_hash == endpoint.hash()
-                || row.endpoint_hash[..PREFIX] == decoy_hash(endpoint, [0; 32])[..PREFIX]
-        })
-    };
+    let endpoint = endpoint.map(|endpoint| endpoint.hash().to_vec());
+    let of_token = Column::TokenHash.is_in(token_hash.map(|hash| hash.to_vec()));
+    let which = endpoint.iter().map(|hash| at(hash)).fold(Condition::any(), Condition::add);
+    let find = Entity::find().filter(which.add(of_token)).order_by_asc(COLUMN.id).lock_exclusive();
     let (mut of_token, mut there) = (None, Vec::new());
-    for row in find.all(connection).await? {
-        let is_there = is_there(&row);
-        let claim = claim(connection, vault, row).await?;
+    for mut row in find.all(connection).await? {
+        let is_there = endpoint.as_ref().is_some_and(|hash| is_at(hash, &row));
+        let claim = Claim {
+            id: row.id,
+            is_decoy: row.sealed.is_none(),
+            vapid_key_id: row.vapid_key_id,
+            placed_at: row.placed_at.unwrap_or(row.created_at),
+            keys: keys_of(connection, vault, &mut row).await,
+            row,
+        };
         if claim.is_opened_by(token_hash) {
             of_token = Some(claim.clone());
         }
@@ -88,31 +91,37 @@ pub async fn lock(
     Ok((of_token, there))
 }
 
-async fn claim(
-    connection: &impl ConnectionTrait,
-    vault: &Vault,
-    mut row: Model,
-) -> Result<Claim, DbErr> {
-    let is_decoy = row.sealed.is_none();
-    let keys_hash = match is_decoy {
-        true => row.decoy_keys.take(),
-        // Whoever has the token may put new keys in place of those that cannot be opened any more.
-        false => match opened(connection, vault, &mut row).await {
-            Ok((keys, _)) => Some(hash_of(&keys).to_vec()),
-            Err(error) => {
-                tracing::warn!(id = row.id, %error, "a push subscription cannot be opened");
-                None
-            }
-        },
-    };
-    Ok(Claim {
-        id: row.id,
-        is_decoy,
-        vapid_key_id: row.vapid_key_id,
-        placed_at: row.placed_at.unwrap_or(row.created_at),
-        keys_hash,
-        token_hash: row.token_hash,
-    })
+/// Deletes subscriptions whose browsers are gone, and with them all that claims their endpoints: a decoy
+/// that outlived the one that reached the browser would tell that there was one.
+pub async fn delete_gone(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let hashes: Vec<Vec<u8>> = Entity::find()
+        .select_only()
+        .column(Column::EndpointHash)
+        .filter(COLUMN.id.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let there = hashes.iter().map(|hash| at(hash)).fold(Condition::any(), Condition::add);
+    let gone = there.add(COLUMN.id.is_in(ids.iter().copied()));
+    Entity::delete_many().filter(gone).exec(connection).await?;
+    Ok(())
+}
+
+/// Those that claim the endpoint with this hash.
+fn at(endpoint_hash: &[u8]) -> Condition {
+    let span = [[0; 32], [0xff; 32]].map(|rest| decoy_hash(endpoint_hash, rest).to_vec());
+    let [first, last] = span;
+    Condition::any()
+        .add(COLUMN.endpoint_hash.eq(endpoint_hash.to_vec()))
+        .add(Column::EndpointHash.between(first, last))
+}
+
+fn is_at(endpoint_hash: &[u8], row: &Model) -> bool {
+    let decoys = decoy_hash(endpoint_hash, [0; 32]);
+    row.endpoint_hash == endpoint_hash || row.endpoint_hash.starts_with(&decoys[..PREFIX])
 }
 
 /// Adds a decoy of a browser.
@@ -150,15 +159,15 @@ async fn decoy(
 ) -> Result<ActiveModel, DbErr> {
     Ok(ActiveModel {
         service_id: Set(push_service::id_of(connection, &browser.service).await?),
-        endpoint_hash: Set(decoy_hash(&browser.endpoint, random).to_vec()),
+        endpoint_hash: Set(decoy_hash(&browser.endpoint.hash(), random).to_vec()),
         decoy_keys: Set(Some(hash_of(&browser.keys).to_vec())),
         sealed: Set(None),
         ..<ActiveModel as Default>::default()
     })
 }
 
-fn decoy_hash(endpoint: &Endpoint, random: [u8; 32]) -> [u8; 32] {
-    let of_endpoint = Sha256::new().chain_update(b"khabar decoy").chain_update(endpoint.hash());
+fn decoy_hash(endpoint_hash: &[u8], random: [u8; 32]) -> [u8; 32] {
+    let of_endpoint = Sha256::new().chain_update(b"khabar decoy").chain_update(endpoint_hash);
     let mut hash = random;
     hash[..PREFIX].copy_from_slice(&of_endpoint.finalize()[..PREFIX]);
     hash

@@ -32,8 +32,6 @@ pub struct Stored {
     pub keys: Option<PushKeys>,
     /// Which VAPID key it subscribed with.
     pub vapid_key_id: i32,
-    /// SHA-256 of the token that may change it.
-    pub token_hash: Vec<u8>,
     /// What the reader wants to hear of.
     pub topics: Topics,
     /// When the reader may be alerted.
@@ -44,15 +42,6 @@ pub struct Stored {
     pub created_at: Timestamp,
 }
 
-/// A subscription.
-pub async fn by_id(
-    connection: &impl ConnectionTrait,
-    vault: &Vault,
-    id: i64,
-) -> Result<Option<Stored>, DbErr> {
-    stored(connection, vault, Entity::find_by_id(id).one(connection).await?).await
-}
-
 /// The subscription of a token.
 pub async fn by_token(
     connection: &impl ConnectionTrait,
@@ -60,7 +49,9 @@ pub async fn by_token(
     token_hash: [u8; 32],
 ) -> Result<Option<Stored>, DbErr> {
     let find = Entity::find().filter(COLUMN.token_hash.eq(token_hash.to_vec()));
-    stored(connection, vault, find.one(connection).await?).await
+    let Some(mut row) = find.one(connection).await? else { return Ok(None) };
+    let keys = keys_of(connection, vault, &mut row).await;
+    with_choice_of(connection, row, keys).await.map(Some)
 }
 
 /// Adds a subscription. False when the endpoint has one already, of a transaction that was faster.
@@ -278,25 +269,32 @@ fn with_choice(row: ActiveModel, topics: &Topics, manners: &Manners) -> Result<A
     })
 }
 
-async fn stored(
+/// The keys of a row's browser; `None` of a decoy, and when they cannot be opened any more: whoever has the
+/// token may put new ones in their place.
+pub(super) async fn keys_of(
     connection: &impl ConnectionTrait,
     vault: &Vault,
-    row: Option<Model>,
-) -> Result<Option<Stored>, DbErr> {
-    let Some(mut row) = row else { return Ok(None) };
-    // Whoever has the token may put new keys in place of those that cannot be opened any more, or of
-    // those that a decoy does not have.
-    let keys = match row.sealed {
-        Some(_) => opened(connection, vault, &mut row).await.map(|(keys, _)| Some(keys)),
-        None => Ok(None),
-    };
-    let keys = keys.unwrap_or_else(|error| {
-        tracing::warn!(id = row.id, %error, "a push subscription cannot be opened");
-        None
-    });
+    row: &mut Model,
+) -> Option<PushKeys> {
+    row.sealed.as_ref()?;
+    match opened(connection, vault, row).await {
+        Ok((keys, _)) => Some(keys),
+        Err(error) => {
+            tracing::warn!(id = row.id, %error, "a push subscription cannot be opened");
+            None
+        }
+    }
+}
+
+/// A row with what its reader chose.
+pub(super) async fn with_choice_of(
+    connection: &impl ConnectionTrait,
+    row: Model,
+    keys: Option<PushKeys>,
+) -> Result<Stored, DbErr> {
     let (categories, tags) =
         chosen(connection, &[row.id]).await?.remove(&row.id).unwrap_or_default();
-    Ok(Some(Stored {
+    Ok(Stored {
         topics: topics(&row, categories, tags),
         manners: manners(&row)?,
         quiet_since: row.quiet_since,
@@ -305,9 +303,8 @@ async fn stored(
         endpoint_hash: row.endpoint_hash,
         keys,
         vapid_key_id: row.vapid_key_id,
-        token_hash: row.token_hash,
         created_at: row.created_at,
-    }))
+    })
 }
 
 pub(super) fn topics(row: &Model, categories: Vec<Uuid>, tags: Vec<Uuid>) -> Topics {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::alert::alert;
 use crate::support::alerts::LOOPBACK;
 use crate::support::fixtures::category_id;
-use crate::support::push_service::Browser;
+use crate::support::push_service::{Behaviour, Browser};
 use crate::support::{Newsroom, TestApp, operation};
 
 #[tokio::test]
@@ -139,6 +139,23 @@ async fn no_calls_in_a_row_tell_whether_an_endpoint_is_known() {
     newsroom.test.run_jobs().await;
     for reader in &readers {
         assert_eq!(push.titles(reader), ["خبر"], "who was there is there");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_is_gone_takes_along_whoever_else_claims_its_endpoint() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let (known, other) = (push.browser("known"), push.browser("other"));
+    newsroom.test.opt_in(&known, json!({})).await;
+    let stays = newsroom.test.opt_in(&other, json!({})).await;
+    let decoy = newsroom.test.opt_in(&known.with_new_keys(), json!({})).await;
+    push.script(&known, [Behaviour::Status(410)]);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    let query = "query($token: String!) { pushSubscription(token: $token) { maxPerDay } }";
+    for (token, is_there) in [(decoy, false), (stays, true)] {
+        let shown = newsroom.test.read(query, json!({ "token": token })).await;
+        assert_eq!(shown.at("/pushSubscription").is_object(), is_there);
     }
 }
 
