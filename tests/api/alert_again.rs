@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 use khabar::actions::create_article::create_article;
 use khabar::domain::job::Job;
 use khabar::domain::viewer::{Role, Viewer};
+use khabar::storage::alert as stored;
+use khabar::storage::alert_shard::{self, Shard};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -193,6 +195,36 @@ async fn a_test_comes_at_night_too() {
     newsroom.test.as_role(Role::Editor, test, variables).await.data();
     newsroom.test.run_jobs().await;
     assert_eq!(push.titles(&own), ["مسودة"]);
+}
+
+#[tokio::test]
+async fn a_page_is_written_down_once_and_a_wave_waits_for_the_first_pass() {
+    let (newsroom, _push) = Newsroom::with_push().await;
+    let draft = newsroom.draft("خبر").await;
+    publish_with_alert(&newsroom, draft.id, json!({})).await;
+    newsroom.test.run_jobs().await;
+    let app = &newsroom.test.app;
+    let (connection, now) = (app.db.connection(), app.now());
+    let alert = stored::latest_of_article(connection, draft.id).await.unwrap().unwrap();
+    alert_shard::insert_all(connection, (alert.id, 1, 1), &[(0, (0, 1_000))]).await.unwrap();
+    let term = (now, now + TimeDelta::seconds(25));
+    let claim = async || alert_shard::claim(connection, now, term, &[]).await.unwrap();
+    let first = claim().await.unwrap();
+    alert_shard::insert_wave(connection, &first, now - TimeDelta::minutes(1)).await.unwrap();
+    assert_eq!(claim().await, None, "the first pass is held");
+
+    for (is_first, cursor) in [(true, 500), (false, 500)] {
+        let moved = alert_shard::advance(connection, &first, cursor, term).await.unwrap();
+        assert_eq!(moved, is_first, "as when the answer to a commit was lost");
+        assert!(alert_shard::stands_at(connection, &first, cursor).await.unwrap());
+    }
+    let first = Shard { cursor: 500, ..first };
+    assert!(alert_shard::advance(connection, &first, 1_000, term).await.unwrap());
+    let wave = claim().await.unwrap();
+    assert!(wave.due_at.is_some());
+    for is_first in [true, false] {
+        assert_eq!(alert_shard::miss(connection, &wave, 7, now).await.unwrap(), is_first);
+    }
 }
 
 #[tokio::test]
