@@ -10,7 +10,7 @@ use crate::domain::alert::{Alert, AlertState};
 use crate::storage;
 use crate::storage::article::Visibility;
 
-/// Subscription ids that a shard spans.
+/// Subscription ids that a shard spans, from a multiple of it on.
 const SHARD: i64 = 10_000;
 /// An audience of so many shards is counted while they are planned: it may be told before a count
 /// that comes afterwards.
@@ -45,10 +45,10 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
     }
     storage::alert_round::start(tx, alert_id, app.now()).await?;
     // Whoever subscribes after this moment has read the story already, or reads it by visiting.
-    let mut shards = Vec::new();
+    let (editions, mut shards) = (alert.editions(), Vec::new());
     for service_id in storage::push_service::ids(tx).await? {
-        let span = storage::audience::span_of(tx, service_id).await?;
-        let ranges = span.map(ranges).unwrap_or_default();
+        let of = (service_id, &*editions);
+        let ranges = storage::id_ranges::of_readers(tx, of, SHARD).await?;
         shards.extend(ranges.into_iter().map(|range| (service_id, range)));
     }
     let priority = i16::from(!alert.urgency.is_highest());
@@ -75,25 +75,12 @@ async fn note_audience(connection: &impl ConnectionTrait, alert: &Alert) -> Resu
     storage::audience::note_size(connection, (alert.id, alert.round), size).await
 }
 
-/// Ranges (after, last] that cover every id from the first to the last one. They begin at multiples
-/// of [`SHARD`], as blocks of prepared keys do: no block is of two shards.
-fn ranges((first, last): (i64, i64)) -> Vec<(i64, i64)> {
-    let start = (first - 1).div_euclid(SHARD) * SHARD;
-    let starts = (0..).map(|number| start + number * SHARD).take_while(|after| *after < last);
-    starts.map(|after| (after, (after + SHARD).min(last))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn shards_cover_every_id_once() {
-        assert_eq!(ranges((1, 1)), [(0, 1)]);
-        assert_eq!(ranges((1, 10_000)), [(0, 10_000)]);
-        assert_eq!(ranges((1, 20_001)), [(0, 10_000), (10_000, 20_000), (20_000, 20_001)]);
-        assert_eq!(ranges((7_000_005, 7_000_009)), [(7_000_000, 7_000_009)]);
-        assert_eq!(ranges((9_999, 10_001)), [(0, 10_000), (10_000, 10_001)]);
+    fn no_block_of_prepared_keys_is_of_two_shards() {
         assert_eq!(SHARD % storage::prepared_keys::SPAN, 0);
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn keep_preparing(work: Work) {
 pub(super) async fn prepare_all(work: &Work) -> anyhow::Result<()> {
     let connection = work.app.db.connection();
     for service_id in storage::push_service::ids(connection).await? {
-        let span = storage::audience::span_of(connection, service_id).await?;
+        let span = storage::id_ranges::span_of(connection, service_id).await?;
         let Some((first, last)) = span else { continue };
         let (first, last) = ((first - 1).div_euclid(SPAN), (last - 1).div_euclid(SPAN));
         let strides = (last - first) / STRIDE + 1;

@@ -1,6 +1,6 @@
 //! Whom an alert concerns, read in the order of subscription ids.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
@@ -13,14 +13,14 @@ use super::browser::recipient;
 use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
 use super::entities::{alert, push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
-use super::{Vault, category};
+use super::{Vault, category, id_ranges, push_service};
 use crate::domain::alert::Alert;
 use crate::domain::audience::{CAP_SPAN, Reader, Subject};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
-/// Ranges of ids that a projection looks at.
-const SAMPLES: i64 = 100;
+/// Ranges of ids that are counted, or that a projection looks at.
+const SAMPLES: u64 = 100;
 /// Ids in each of them.
 const SAMPLE: i64 = 1_000;
 
@@ -104,34 +104,45 @@ pub async fn count_of(
     of.count(connection).await
 }
 
-/// How many subscriptions with ids after one and up to another an alert concerns.
+/// How many subscriptions an alert concerns: counted where readers of its editions lie in few ranges of
+/// ids, and projected otherwise, so that the answer takes as long for ten million as for few.
+pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
+    let mut starts = BTreeSet::new();
+    for service_id in push_service::ids(connection).await? {
+        let of = (service_id, &*subject.editions);
+        starts.extend(id_ranges::starts(connection, of, (SAMPLE, Some(SAMPLES + 1))).await?);
+    }
+    if starts.len() as u64 <= SAMPLES {
+        let count = count(connection, subject, starts).await?;
+        return Ok(Size { count, exact: true });
+    }
+    project(connection, subject).await
+}
+
+/// About how many subscriptions an alert concerns, by ranges that lie evenly among all ids.
+async fn project(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
+    let Some((first, last)) = id_ranges::span(connection).await? else {
+        return Ok(Size { count: 0, exact: true });
+    };
+    let (width, samples) = (last - first + 1, SAMPLES.cast_signed());
+    let start = |number| first - 1 + (width - SAMPLE) / (samples - 1) * number;
+    let found = count(connection, subject, (0..samples).map(start)).await?;
+    let share = u128::from(found) * u128::from(width.unsigned_abs());
+    let count = share / u128::from((samples * SAMPLE).unsigned_abs());
+    Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+}
+
+/// How many subscriptions in ranges of ids, which begin after these, an alert concerns.
 async fn count(
     connection: &impl ConnectionTrait,
     subject: &Subject,
-    range: (i64, i64),
+    starts: impl IntoIterator<Item = i64>,
 ) -> Result<u64, DbErr> {
-    concerned(subject, range).count(connection).await
-}
-
-/// How many subscriptions an alert concerns: counted up to a limit, projected beyond it from ranges
-/// of ids that lie evenly among all, so that the answer takes as long for ten million as for few.
-pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
-    let Some((first, last)) = span(connection).await? else {
-        return Ok(Size { count: 0, exact: true });
-    };
-    let width = last - first + 1;
-    if width <= SAMPLES * SAMPLE {
-        let count = count(connection, subject, (first - 1, last)).await?;
-        return Ok(Size { count, exact: true });
+    let mut count = 0;
+    for after in starts {
+        count += concerned(subject, (after, after + SAMPLE)).count(connection).await?;
     }
-    let mut found = 0;
-    for number in 0..SAMPLES {
-        let start = first - 1 + (width - SAMPLE) / (SAMPLES - 1) * number;
-        found += count(connection, subject, (start, start + SAMPLE)).await?;
-    }
-    let share = u128::from(found) * u128::from(width.unsigned_abs());
-    let count = share / u128::from((SAMPLES * SAMPLE).unsigned_abs());
-    Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+    Ok(count)
 }
 
 /// How many subscriptions this alert concerns.
@@ -168,26 +179,6 @@ pub async fn earlier_than(
     let paths = category::paths(connection, &Vec::from_iter(categories)).await?;
     let path = |alert: &Alert| paths.get(&alert.category_id).cloned().unwrap_or_default();
     Ok(alerts.iter().map(|alert| alert.subject(path(alert))).collect())
-}
-
-/// The smallest and the largest id that a push service has; `None` without subscriptions.
-pub async fn span_of(
-    connection: &impl ConnectionTrait,
-    service_id: i32,
-) -> Result<Option<(i64, i64)>, DbErr> {
-    let of = || Entity::find().select_only().column(Column::Id);
-    let id = || of().filter(COLUMN.service_id.eq(service_id));
-    let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
-    let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;
-    Ok(first.zip(last))
-}
-
-/// The smallest and the largest id there are; `None` without subscriptions.
-async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
-    let id = || Entity::find().select_only().column(Column::Id);
-    let first: Option<i64> = id().order_by_asc(COLUMN.id).into_tuple().one(connection).await?;
-    let last: Option<i64> = id().order_by_desc(COLUMN.id).into_tuple().one(connection).await?;
-    Ok(first.zip(last))
 }
 
 /// Subscriptions that reach somebody: all but decoys.

@@ -17,6 +17,7 @@ pub mod db;
 pub mod edition;
 pub mod entities;
 pub mod event;
+pub mod id_ranges;
 pub mod import_key;
 pub mod job;
 mod keyset;

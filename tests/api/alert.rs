@@ -255,9 +255,9 @@ async fn workers_share_the_shards_and_tell_everybody_once() {
 }
 
 #[tokio::test]
-async fn shards_without_readers_that_end_together_still_close_the_alert() {
+async fn shards_that_reach_nobody_and_end_together_still_close_the_alert() {
     let (newsroom, push) = Newsroom::with_push().await;
-    skip_ids_from_empty(&newsroom, &push).await;
+    skip_ids_from_uninterested(&newsroom, &push).await;
     for round in 0..5 {
         let id = alert(&newsroom, &format!("خبر {round}")).await;
         let planner = newsroom.test.run_jobs();
@@ -268,14 +268,44 @@ async fn shards_without_readers_that_end_together_still_close_the_alert() {
     }
 }
 
-/// One reader far above a hundred shards that hold nobody.
-async fn skip_ids_from_empty(newsroom: &Newsroom, push: &PushService) {
-    let first = push.browser("first");
-    let token = newsroom.test.opt_in(&first, json!({})).await;
-    let delete = operation("PushSubscriptionDelete");
-    newsroom.test.read(&delete, json!({ "token": token })).await.data();
-    skip_ids(newsroom, 1_000_000).await;
+/// One reader far above a hundred shards whose readers the alert does not concern.
+async fn skip_ids_from_uninterested(newsroom: &Newsroom, push: &PushService) {
+    let breaking_only = json!({ "breakingOnly": true });
+    for shard in 0..100 {
+        newsroom.test.opt_in(&push.browser(&format!("of {shard}")), breaking_only.clone()).await;
+        skip_ids(newsroom, (shard + 1) * 10_000).await;
+    }
     newsroom.test.opt_in(&push.browser("last"), json!({})).await;
+}
+
+#[tokio::test]
+async fn an_alert_is_divided_among_the_ids_of_its_own_readers_alone() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let app = &newsroom.test.app;
+    let browser = push.browser("first");
+    newsroom.test.opt_in(&browser, json!({ "locale": "en" })).await;
+    let edition = |locale| storage::edition::by_locale(app.db.connection(), locale);
+    let arabic = edition("ar-IQ").await.unwrap().unwrap().id;
+    let english = edition("en").await.unwrap().unwrap().id;
+    let services = storage::push_service::ids(app.db.connection()).await.unwrap();
+    let service_id = *services.last().unwrap();
+    let ranges = async |editions: &[uuid::Uuid]| {
+        let of = (service_id, editions);
+        storage::id_ranges::of_readers(app.db.connection(), of, 10_000).await.unwrap()
+    };
+    assert_eq!(ranges(&[arabic]).await, []);
+    assert_eq!(ranges(&[english]).await, [(0, 1)]);
+
+    for (last, locale) in [(9_999, "ar-IQ"), (10_000, "ar-IQ"), (34_999, "en"), (70_000, "ar-IQ")] {
+        skip_ids(&newsroom, last).await;
+        let browser = push.browser(&format!("after {last}"));
+        newsroom.test.opt_in(&browser, json!({ "locale": locale })).await;
+    }
+    let of_arabic = [(0, 10_000), (10_000, 20_000), (70_000, 70_001)];
+    assert_eq!(ranges(&[arabic]).await, of_arabic);
+    assert_eq!(ranges(&[english]).await, [(0, 10_000), (30_000, 40_000)]);
+    let of_both = [(0, 10_000), (10_000, 20_000), (30_000, 40_000), (70_000, 70_001)];
+    assert_eq!(ranges(&[english, arabic]).await, of_both);
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ use crate::support::fixtures::{article_id, category_id};
 use crate::support::push_service::{Behaviour, Browser, PushService};
 use crate::support::{Newsroom, operation};
 
+const AUDIENCE: &str =
+    "query($input: AlertAudienceInput!) { alertAudience(input: $input) { count isEstimate } }";
+
 /// Publishes a story with an alert; `change` makes it another story than that of العراق.
 async fn alert_of(
     newsroom: &Newsroom,
@@ -251,13 +254,34 @@ async fn a_large_audience_is_estimated_and_said_to_be() {
         crate::alert::opt_in_many(&newsroom, &push, 10).await;
     }
     let draft = newsroom.draft("خبر").await;
-    let document =
-        "query($input: AlertAudienceInput!) { alertAudience(input: $input) { count isEstimate } }";
     let variables = json!({ "input": { "article": article_id(draft.id) } });
-    let answer = newsroom.test.as_role(Role::Editor, document, variables).await;
+    let answer = newsroom.test.as_role(Role::Editor, AUDIENCE, variables).await;
     assert_eq!(answer.at("/alertAudience/isEstimate"), true);
     let count = answer.at("/alertAudience/count").as_u64().unwrap();
     assert!((1_800..=2_200).contains(&count), "{count} of 2,000");
+}
+
+#[tokio::test]
+async fn the_few_readers_of_an_edition_are_counted_wherever_they_are() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    for million in [1, 2, 3] {
+        crate::alert::skip_ids(&newsroom, million * 1_000_000).await;
+        reader(&newsroom, &push, json!({})).await;
+        crate::alert::skip_ids(&newsroom, million * 1_000_000 + 500_500).await;
+        reader(&newsroom, &push, json!({ "locale": "en" })).await;
+    }
+    reader(&newsroom, &push, json!({ "locale": "en", "breakingOnly": true })).await;
+    let draft = newsroom.draft("خبر").await;
+    let audience = async |input: Value| {
+        let mut input = input;
+        input["article"] = json!(article_id(draft.id));
+        let answer = newsroom.test.as_role(Role::Editor, AUDIENCE, json!({ "input": input })).await;
+        answer.at("/alertAudience")
+    };
+    let exactly = |count: u64| json!({ "count": count, "isEstimate": false });
+    assert_eq!(audience(json!({})).await, exactly(3));
+    assert_eq!(audience(json!({ "locales": ["en"] })).await, exactly(6));
+    assert_eq!(audience(json!({ "locales": ["en"], "breaking": true })).await, exactly(7));
 }
 
 #[tokio::test]
