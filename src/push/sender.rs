@@ -274,7 +274,7 @@ impl Sender {
             }
             let letter =
                 Letter { to: to.clone(), opt_out_token: opt_out_token.clone(), prepared: None };
-            let Some(shorter) = self.shorten(letter, page.message).await else {
+            let Some(shorter) = Box::pin(self.shorten(letter, page.message)).await else {
                 break (outcome, now);
             };
             (body, may_shorten) = (shorter, false);

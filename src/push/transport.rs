@@ -57,7 +57,7 @@ impl Transport {
         for _ in 0..TRIES {
             let attempt = match timeout_at(deadline, self.begin(lines, post)).await {
                 Ok(Ok(Begun::Shared(shared))) => answer_shared(shared, &post.body, deadline).await,
-                Ok(Ok(Begun::Alone(alone))) => answer_alone(alone, post, deadline).await,
+                Ok(Ok(Begun::Alone(alone))) => Box::pin(answer_alone(alone, post, deadline)).await,
                 Ok(Err(ended)) => return ended,
                 Err(_) => return Sending::Lost,
             };
@@ -87,8 +87,9 @@ impl Transport {
             match lines.begin(post) {
                 Step::Begun(begun) => return Ok(begun),
                 Step::Open(opening) => {
-                    let connection = self.0.connect(post.to.clone()).await.ok_or(Sending::Lost)?;
-                    alone = opening.done(connection);
+                    // Boxed: else each message that needs none would carry the room for opening one about.
+                    let connecting = Box::pin(self.0.connect(post.to.clone()));
+                    alone = opening.done(connecting.await.ok_or(Sending::Lost)?);
                 }
                 Step::Wait => freed.await,
             }
