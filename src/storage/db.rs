@@ -28,6 +28,10 @@ pub const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
 /// How long SQLite waits for whoever holds its file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Rows that SQLite's thread reads before it waits for whoever wants them: two threads that wait for each other
+/// at every row cost more than the row. More than the longest page has.
+const ROWS_AT_ONCE: usize = 1_024;
+
 /// How long PostgreSQL may take to let the first connection in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -223,6 +227,7 @@ async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<Database
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AT_ONCE)
         .foreign_keys(true);
     let began = Instant::now();
     loop {
@@ -268,6 +273,16 @@ mod tests {
         let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA journal_mode");
         let row = db.connection().query_one_raw(statement).await.unwrap().unwrap();
         assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
+
+    #[tokio::test]
+    async fn sqlite_plans_a_statement_once() {
+        let db = Database::open("sqlite::memory:", 1).await.unwrap();
+        let ask = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA compile_options");
+        let rows = db.connection().query_all_raw(ask).await.unwrap();
+        let options: Vec<String> =
+            rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert!(options.contains(&"ENABLE_QPSG".to_owned()), "see .cargo/config.toml: {options:?}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
