@@ -342,7 +342,7 @@ pub struct AlertAudienceInput {
 pub struct AlertAudience {
     /// Subscriptions.
     count: u64,
-    /// Whether that is projected from a sample, as it is beyond a hundred thousand subscriptions.
+    /// Whether that is projected from a sample, as it is where the editions have many readers.
     is_estimate: bool,
 }
 

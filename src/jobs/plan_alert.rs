@@ -10,7 +10,8 @@ use crate::domain::alert::{Alert, AlertState};
 use crate::storage;
 use crate::storage::article::Visibility;
 
-/// Subscription ids that a shard spans, from a multiple of it on.
+/// Subscription ids that a shard spans. Each begins at a multiple of this, as blocks of prepared keys do: no
+/// block is of two shards.
 const SHARD: i64 = 10_000;
 /// An audience of so many shards is counted while they are planned: it may be told before a count
 /// that comes afterwards.
@@ -44,13 +45,9 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
         return Ok(());
     }
     storage::alert_round::start(tx, alert_id, app.now()).await?;
-    // Whoever subscribes after this moment has read the story already, or reads it by visiting.
-    let (editions, mut shards) = (alert.editions(), Vec::new());
-    for service_id in storage::push_service::ids(tx).await? {
-        let of = (service_id, &*editions);
-        let ranges = storage::id_ranges::of_readers(tx, of, SHARD).await?;
-        shards.extend(ranges.into_iter().map(|range| (service_id, range)));
-    }
+    // Whoever subscribes after this moment, or comes from another edition, has read the story already or
+    // reads it by visiting.
+    let shards = storage::id_ranges::of_editions(tx, &alert.editions(), SHARD).await?;
     let priority = i16::from(!alert.urgency.is_highest());
     storage::alert_shard::insert_all(tx, (alert_id, alert.round, priority), &shards).await?;
     storage::alert_round::finish_if_done(tx, alert_id, app.now()).await?;

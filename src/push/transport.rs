@@ -87,7 +87,7 @@ impl Transport {
             match lines.begin(post) {
                 Step::Begun(begun) => return Ok(begun),
                 Step::Open(opening) => {
-                    // Boxed: else each message that needs none would carry the room for opening one about.
+                    // Boxed: it is rare, and its state would make every message's future larger.
                     let connecting = Box::pin(self.0.connect(post.to.clone()));
                     alone = opening.done(connecting.await.ok_or(Sending::Lost)?);
                 }

@@ -1,6 +1,6 @@
 //! Whom an alert concerns, read in the order of subscription ids.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
@@ -13,16 +13,18 @@ use super::browser::recipient;
 use super::entities::push_subscription::{COLUMN, Column, Entity, Model};
 use super::entities::{alert, push_subscription_category, push_subscription_tag};
 use super::push_subscription::{manners, topics};
-use super::{Vault, category, id_ranges, push_service};
+use super::{Vault, category, id_ranges};
 use crate::domain::alert::Alert;
 use crate::domain::audience::{CAP_SPAN, Reader, Subject};
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
-/// Ranges of ids that are counted, or that a projection looks at.
-const SAMPLES: u64 = 100;
+/// Ranges of ids that are counted at most; of more, so many are looked at.
+const SAMPLES: usize = 100;
 /// Ids in each of them.
 const SAMPLE: i64 = 1_000;
+/// So many ranges are not told apart from all there are.
+const MANY: u64 = 2_000;
 
 /// A subscription that an alert concerns: where it is sent, and when it may be.
 pub type Candidate = (Recipient, Reader);
@@ -104,45 +106,42 @@ pub async fn count_of(
     of.count(connection).await
 }
 
-/// How many subscriptions an alert concerns: counted where readers of its editions lie in few ranges of
-/// ids, and projected otherwise, so that the answer takes as long for ten million as for few.
+/// How many subscriptions an alert concerns: counted where its editions' lie in few ranges of ids, else
+/// projected from some of the ranges, so that the answer takes as long for ten million as for few.
 pub async fn size(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
-    let mut starts = BTreeSet::new();
-    for service_id in push_service::ids(connection).await? {
-        let of = (service_id, &*subject.editions);
-        starts.extend(id_ranges::starts(connection, of, (SAMPLE, Some(SAMPLES + 1))).await?);
-    }
-    if starts.len() as u64 <= SAMPLES {
-        let count = count(connection, subject, starts).await?;
-        return Ok(Size { count, exact: true });
-    }
-    project(connection, subject).await
-}
-
-/// About how many subscriptions an alert concerns, by ranges that lie evenly among all ids.
-async fn project(connection: &impl ConnectionTrait, subject: &Subject) -> Result<Size, DbErr> {
-    let Some((first, last)) = id_ranges::span(connection).await? else {
-        return Ok(Size { count: 0, exact: true });
+    let limit = Some(MANY);
+    let ranges = match id_ranges::starts(connection, &subject.editions, (SAMPLE, limit)).await? {
+        // One of two push services is counted with the other.
+        Some(starts) => starts.into_iter().map(|(_, start)| start).collect(),
+        None => id_ranges::all_starts(connection, SAMPLE).await?,
     };
-    let (width, samples) = (last - first + 1, SAMPLES.cast_signed());
-    let start = |number| first - 1 + (width - SAMPLE) / (samples - 1) * number;
-    let found = count(connection, subject, (0..samples).map(start)).await?;
-    let share = u128::from(found) * u128::from(width.unsigned_abs());
-    let count = share / u128::from((samples * SAMPLE).unsigned_abs());
-    Ok(Size { count: u64::try_from(count).unwrap_or(u64::MAX), exact: false })
+    let ranges = Vec::from_iter(ranges);
+    let samples = ranges.len().min(SAMPLES);
+    let sample = (0..samples).map(|number| ranges[number * ranges.len() / samples]);
+    let found = count(connection, subject, sample).await?;
+    let share = u128::from(found) * ranges.len() as u128 / samples.max(1) as u128;
+    Ok(Size { count: u64::try_from(share).unwrap_or(u64::MAX), exact: samples == ranges.len() })
 }
 
 /// How many subscriptions in ranges of ids, which begin after these, an alert concerns.
 async fn count(
     connection: &impl ConnectionTrait,
     subject: &Subject,
-    starts: impl IntoIterator<Item = i64>,
+    starts: impl Iterator<Item = i64>,
 ) -> Result<u64, DbErr> {
-    let mut count = 0;
-    for after in starts {
-        count += concerned(subject, (after, after + SAMPLE)).count(connection).await?;
+    // One statement for those that adjoin.
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for start in starts {
+        match joined.last_mut() {
+            Some((_, end)) if *end == start => *end += SAMPLE,
+            _ => joined.push((start, start + SAMPLE)),
+        }
     }
-    Ok(count)
+    let mut found = 0;
+    for range in joined {
+        found += concerned(subject, range).count(connection).await?;
+    }
+    Ok(found)
 }
 
 /// How many subscriptions this alert concerns.

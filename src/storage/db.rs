@@ -28,8 +28,8 @@ pub const EVENT_ORDER_LOCK: i64 = 0x6b68_6162_6172_0001;
 /// How long SQLite waits for whoever holds its file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Rows that SQLite's thread reads before it waits for whoever wants them: two threads that wait for each other
-/// at every row cost more than the row. More than the longest page has.
+/// Rows that SQLite's thread reads before it waits for whoever wants them: more than the longest page
+/// has, for two threads that wait for each other at every row cost more than the row.
 const ROWS_AT_ONCE: usize = 1_024;
 
 /// How long PostgreSQL may take to let the first connection in.
@@ -276,13 +276,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sqlite_plans_a_statement_once() {
+    async fn sqlite_is_compiled_as_it_is_asked_for() {
         let db = Database::open("sqlite::memory:", 1).await.unwrap();
         let ask = Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA compile_options");
         let rows = db.connection().query_all_raw(ask).await.unwrap();
         let options: Vec<String> =
             rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
-        assert!(options.contains(&"ENABLE_QPSG".to_owned()), "see .cargo/config.toml: {options:?}");
+        let has = |name: &str| options.iter().any(|option| option == name);
+        assert!(has("ENABLE_QPSG"), "see .cargo/config.toml: {options:?}");
+        assert!(has("DEFAULT_MEMSTATUS=0") && !has("ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

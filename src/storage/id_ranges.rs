@@ -1,19 +1,21 @@
-//! Where readers lie among the ids of push subscriptions.
+//! Where an edition's subscriptions lie among the ids of all, decoys' too.
 
 use std::cmp::min;
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{
-    CommonTableExpression, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause,
+    CommonTableExpression, Expr, ExprTrait, Order, Query, SelectStatement, UnionType, WithClause,
     WithQuery,
 };
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+use super::entities::edition;
 use super::entities::push_subscription::{COLUMN, Column, Entity};
+use super::push_service;
 
 /// The smallest and the largest id there are; `None` without subscriptions.
-pub(super) async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+async fn span(connection: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
     ends(connection, Entity::find()).await
 }
 
@@ -35,58 +37,102 @@ async fn ends(
     Ok(first.zip(last))
 }
 
-/// The ranges `(after, last]` in which a push service has readers of some editions, in order; each
-/// is of `width` ids from a multiple of that on, but for the last one, which ends with the last id.
-pub async fn of_readers(
+/// The ranges `(after, last]` in which push services have subscriptions of some editions, in order. Each
+/// is of `width` ids from a multiple of that on, but that none goes beyond the last id.
+pub async fn of_editions(
     connection: &impl ConnectionTrait,
-    of: (i32, &[Uuid]),
+    editions: &[Uuid],
     width: i64,
-) -> Result<Vec<(i64, i64)>, DbErr> {
-    let Some((_, last)) = span_of(connection, of.0).await? else { return Ok(Vec::new()) };
-    let starts = starts(connection, of, (width, None)).await?;
-    Ok(starts.into_iter().map(|after| (after, min(after + width, last))).collect())
+) -> Result<Vec<(i32, (i64, i64))>, DbErr> {
+    let Some((_, last)) = span(connection).await? else { return Ok(Vec::new()) };
+    let starts = starts(connection, editions, (width, None)).await?.unwrap_or_default();
+    // Whoever came after the last id was read is not waited for.
+    let within = starts.into_iter().filter(|(_, after)| *after < last);
+    Ok(within.map(|(service, after)| (service, (after, min(after + width, last)))).collect())
 }
 
-/// Where those ranges begin; of each edition no more than a limit. Whatever lies between two readers is
-/// jumped over, so that a few are found as soon among ten million others as alone.
+/// The push services of those ranges, and where they begin; `None` when there are too many.
 pub(super) async fn starts(
     connection: &impl ConnectionTrait,
-    (service_id, editions): (i32, &[Uuid]),
-    (width, limit): (i64, Option<u64>),
-) -> Result<BTreeSet<i64>, DbErr> {
+    editions: &[Uuid],
+    (width, too_many): (i64, Option<u64>),
+) -> Result<Option<BTreeSet<(i32, i64)>>, DbErr> {
     let mut starts = BTreeSet::new();
-    for edition_id in editions {
-        let firsts = firsts((service_id, *edition_id), (width, limit));
-        for row in connection.query_all(&firsts).await? {
-            let first: i64 = row.try_get_by_index(0)?;
-            starts.insert((first - 1).div_euclid(width) * width);
-        }
+    let found = connection.query_all(&firsts(editions, (width, too_many))).await?;
+    if too_many.is_some_and(|too_many| found.len() as u64 >= too_many) {
+        return Ok(None);
     }
-    Ok(starts)
+    for row in found {
+        let (service_id, first): (i32, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        starts.insert((service_id, (first - 1).div_euclid(width) * width));
+    }
+    Ok(Some(starts))
 }
 
-/// The first id of an edition's readers in each range, every one looked for behind the range before.
-fn firsts((service_id, edition_id): (i32, Uuid), (width, limit): (i64, Option<u64>)) -> WithQuery {
+/// Where ranges begin that hold every id.
+pub(super) async fn all_starts(
+    connection: &impl ConnectionTrait,
+    width: i64,
+) -> Result<BTreeSet<i64>, DbErr> {
+    let span = span(connection).await?;
+    let numbers = span.map(|(first, last)| (first - 1) / width..=(last - 1) / width);
+    Ok(numbers.into_iter().flatten().map(|number| number * width).collect())
+}
+
+/// The first id in each range of a push service and an edition, every one looked for behind the range
+/// before. So a few readers are found among ten million others as soon as alone.
+///
+/// In one statement: a reader who goes from one edition to another meanwhile is of one of them.
+fn firsts(editions: &[Uuid], (width, limit): (i64, Option<u64>)) -> WithQuery {
     const FIRSTS: &str = "firsts";
-    let id = || Expr::col((FIRSTS, Column::Id));
-    let first_behind = |end: Expr| -> SelectStatement {
-        let first = Query::select()
-            .expr(Expr::col((Entity, Column::Id)).min())
-            .from(Entity)
-            .and_where(COLUMN.service_id.eq(service_id))
-            .and_where(COLUMN.edition_id.eq(edition_id))
-            .and_where(Expr::col((Entity, Column::Id)).gt(end))
-            .take();
-        Query::select().expr(Expr::from(first)).take()
-    };
-    let end = id().sub(1).div(width).add(1).mul(width);
-    let next = first_behind(end).from(FIRSTS).and_where(id().is_not_null()).take();
-    let all = first_behind(Expr::value(0_i64)).union(UnionType::All, next).take();
-    let firsts =
-        CommonTableExpression::new().table_name(FIRSTS).column(Column::Id).query(all).to_owned();
-    let mut select = Query::select().expr(id()).from(FIRSTS).and_where(id().is_not_null()).take();
+    let of = |column| Expr::col((FIRSTS, column));
+    let is_one = || of(Column::Id).is_not_null();
+    let service = || Expr::col(("service", Column::Id));
+    let edition = || Expr::col((edition::Entity, edition::Column::Id));
+    let first = Query::select()
+        .exprs([service(), edition(), first_behind([service(), edition(), Expr::value(0_i64)])])
+        .from_subquery(push_service::all(), "service")
+        .from(edition::Entity)
+        .and_where(edition().is_in(editions.iter().copied()))
+        .take();
+    let end = of(Column::Id).sub(1).div(width).add(1).mul(width);
+    let (service, edition) = (|| of(Column::ServiceId), || of(Column::EditionId));
+    let next = Query::select()
+        .exprs([service(), edition(), first_behind([service(), edition(), end])])
+        .from(FIRSTS)
+        .and_where(is_one())
+        .take();
+    let firsts = CommonTableExpression::new()
+        .table_name(FIRSTS)
+        .columns([Column::ServiceId, Column::EditionId, Column::Id])
+        .query(first.clone().union(UnionType::All, next).take())
+        .to_owned();
+    let mut found =
+        Query::select().exprs([service(), of(Column::Id)]).from(FIRSTS).and_where(is_one()).take();
     if let Some(limit) = limit {
-        select.limit(limit);
+        found.limit(limit);
     }
-    WithClause::new().recursive(true).cte(firsts).to_owned().query(select)
+    WithClause::new().recursive(true).cte(firsts).to_owned().query(found)
+}
+
+/// The first id of a push service and an edition behind an id, or nothing.
+///
+/// What the index holds next, whosever it is, and then whether it is theirs: asked for theirs alone, a
+/// planner that knows nothing of a small edition may look for them in the whole table.
+fn first_behind(place: [Expr; 3]) -> Expr {
+    let index = [Column::ServiceId, Column::EditionId, Column::Id];
+    let column = |column| Expr::col((Entity, column));
+    let [service, edition, _] = place.clone();
+    let is_theirs =
+        column(Column::ServiceId).eq(service).and(column(Column::EditionId).eq(edition));
+    let mut next: SelectStatement = Query::select()
+        .expr(Expr::case(is_theirs, column(Column::Id)))
+        .from(Entity)
+        .and_where(Expr::tuple(index.map(column)).gt(Expr::tuple(place)))
+        .limit(1)
+        .take();
+    for column in index {
+        next.order_by((Entity, column), Order::Asc);
+    }
+    next.into()
 }

@@ -1,7 +1,7 @@
 //! Push services, by the numbers that shards and subscriptions know them by.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::sea_query::{Expr, OnConflict, Order, Query, SelectStatement, UnionType};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 
 use super::entities::push_service::{ActiveModel, COLUMN, Column, Entity};
 
@@ -26,7 +26,13 @@ pub async fn id_of(connection: &impl ConnectionTrait, name: &str) -> Result<i32,
 
 /// Every number that subscriptions may have.
 pub async fn ids(connection: &impl ConnectionTrait) -> Result<Vec<i32>, DbErr> {
-    let find = Entity::find().select_only().column(Column::Id).order_by_asc(COLUMN.id);
-    let known: Vec<i32> = find.into_tuple().all(connection).await?;
-    Ok(std::iter::once(UNSORTED).chain(known).collect())
+    let found = connection.query_all(all().order_by(Column::Id, Order::Asc)).await?;
+    found.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// The same, as a query that others are made of.
+pub(super) fn all() -> SelectStatement {
+    let known = Query::select().column(Column::Id).from(Entity).take();
+    let unsorted = Query::select().expr_as(Expr::value(UNSORTED), Column::Id).take();
+    unsorted.clone().union(UnionType::All, known).take()
 }

@@ -5,13 +5,16 @@ use khabar::actions::create_article::create_article;
 use khabar::domain::audience::{Manners, Topics};
 use khabar::domain::push_subscription::{Endpoint, EndpointRules, PushKeys};
 use khabar::domain::viewer::{Role, Viewer};
-use khabar::storage;
-use sea_orm::ConnectionTrait;
+use khabar::storage::entities::alert_shard;
+use khabar::storage::{self, Change};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::support::fixtures::{article_id, category_id};
 use crate::support::push_service::{Behaviour, Browser, PushService};
 use crate::support::{Newsroom, operation};
+
+const RULES: EndpointRules = EndpointRules { extra_hosts: Vec::new(), allow_loopback: true };
 
 const ALERT: &str = "query($id: ID!) { alert(id: $id) { state accepted gone failed } }";
 
@@ -39,26 +42,48 @@ pub async fn progress(newsroom: &Newsroom, id: &str) -> String {
 
 /// Opts so many browsers in at once, to everything of the Arabic edition.
 pub async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> Vec<Browser> {
-    let rules = EndpointRules { allow_loopback: true, ..EndpointRules::default() };
-    let topics = Topics { edition_id: newsroom.arabic.id, ..Topics::default() };
     let app = &newsroom.test.app;
     let change = app.begin().await.unwrap();
     let mut browsers = Vec::with_capacity(count);
     for _ in 0..count {
-        let secret = app.clock.new_secret();
         let browser = push.browser(&app.clock.new_id().simple().to_string());
-        let endpoint = Endpoint::parse(&browser.endpoint, &rules).unwrap();
-        let (p256dh, auth) = browser.raw_keys();
-        let keys = PushKeys { p256dh, auth };
-        let service = endpoint.group(&rules);
-        let choice = (&topics, &Manners::default());
-        let at = storage::browser::Browser { endpoint, service, keys, vapid_key_id: 1 };
-        let (tx, kept) = (change.transaction(), (secret, app.now()));
-        storage::push_subscription::insert(tx, &app.vault, &at, choice, kept).await.unwrap();
+        let service = parsed(&browser).group(&RULES);
+        insert(newsroom, &change, &browser, (&service, newsroom.arabic.id)).await;
         browsers.push(browser);
     }
     change.commit().await.unwrap();
     browsers
+}
+
+/// Opts a browser in to everything of an edition, as one of a push service with this name.
+async fn opt_in(newsroom: &Newsroom, browser: &Browser, of: (&str, uuid::Uuid)) {
+    let change = newsroom.test.app.begin().await.unwrap();
+    insert(newsroom, &change, browser, of).await;
+    change.commit().await.unwrap();
+}
+
+async fn insert(
+    newsroom: &Newsroom,
+    change: &Change,
+    browser: &Browser,
+    (service, edition_id): (&str, uuid::Uuid),
+) {
+    let app = &newsroom.test.app;
+    let topics = Topics { edition_id, ..Topics::default() };
+    let (p256dh, auth) = browser.raw_keys();
+    let at = storage::browser::Browser {
+        endpoint: parsed(browser),
+        service: service.to_owned(),
+        keys: PushKeys { p256dh, auth },
+        vapid_key_id: 1,
+    };
+    let (tx, kept) = (change.transaction(), (app.clock.new_secret(), app.now()));
+    let choice = (&topics, &Manners::default());
+    storage::push_subscription::insert(tx, &app.vault, &at, choice, kept).await.unwrap();
+}
+
+fn parsed(browser: &Browser) -> Endpoint {
+    Endpoint::parse(&browser.endpoint, &RULES).unwrap()
 }
 
 /// Lets the next subscription have an id above this one.
@@ -265,6 +290,7 @@ async fn shards_that_reach_nobody_and_end_together_still_close_the_alert() {
         futures_util::future::join(planner, helpers).await;
         newsroom.test.run_jobs().await;
         assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0", "round {round}");
+        assert_eq!(shards(&newsroom).await.len(), 101 * (round + 1));
     }
 }
 
@@ -278,34 +304,55 @@ async fn skip_ids_from_uninterested(newsroom: &Newsroom, push: &PushService) {
     newsroom.test.opt_in(&push.browser("last"), json!({})).await;
 }
 
-#[tokio::test]
-async fn an_alert_is_divided_among_the_ids_of_its_own_readers_alone() {
-    let (newsroom, push) = Newsroom::with_push().await;
-    let app = &newsroom.test.app;
-    let browser = push.browser("first");
-    newsroom.test.opt_in(&browser, json!({ "locale": "en" })).await;
-    let edition = |locale| storage::edition::by_locale(app.db.connection(), locale);
-    let arabic = edition("ar-IQ").await.unwrap().unwrap().id;
-    let english = edition("en").await.unwrap().unwrap().id;
-    let services = storage::push_service::ids(app.db.connection()).await.unwrap();
-    let service_id = *services.last().unwrap();
-    let ranges = async |editions: &[uuid::Uuid]| {
-        let of = (service_id, editions);
-        storage::id_ranges::of_readers(app.db.connection(), of, 10_000).await.unwrap()
-    };
-    assert_eq!(ranges(&[arabic]).await, []);
-    assert_eq!(ranges(&[english]).await, [(0, 1)]);
+/// The shards of every alert so far: the push service's number, and the last id.
+async fn shards(newsroom: &Newsroom) -> Vec<(i32, i64)> {
+    let find = alert_shard::Entity::find()
+        .order_by_asc(alert_shard::Column::AlertId)
+        .order_by_asc(alert_shard::Column::Number);
+    let found = find.all(newsroom.test.app.db.connection()).await.unwrap();
+    found.into_iter().map(|shard| (shard.service_id, shard.last_id)).collect()
+}
 
-    for (last, locale) in [(9_999, "ar-IQ"), (10_000, "ar-IQ"), (34_999, "en"), (70_000, "ar-IQ")] {
-        skip_ids(&newsroom, last).await;
-        let browser = push.browser(&format!("after {last}"));
-        newsroom.test.opt_in(&browser, json!({ "locale": locale })).await;
+#[tokio::test]
+async fn an_alert_is_divided_among_the_subscriptions_of_its_own_editions() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    let english = storage::edition::by_locale(newsroom.test.app.db.connection(), "en");
+    let english = english.await.unwrap().unwrap().id;
+    let arabic = newsroom.arabic.id;
+    let readers = [
+        (1, "one", english),
+        (10_000, "one", arabic),
+        (10_001, "one", arabic),
+        (10_002, "two", arabic),
+        (35_000, "one", english),
+        (70_001, "two", arabic),
+        (90_000, "one", english),
+    ];
+    let mut browsers = Vec::new();
+    for (id, service, edition_id) in readers {
+        if id > 1 {
+            skip_ids(&newsroom, id - 1).await;
+        }
+        let browser = push.browser(&id.to_string());
+        opt_in(&newsroom, &browser, (service, edition_id)).await;
+        browsers.push((browser, usize::from(edition_id == arabic)));
     }
-    let of_arabic = [(0, 10_000), (10_000, 20_000), (70_000, 70_001)];
-    assert_eq!(ranges(&[arabic]).await, of_arabic);
-    assert_eq!(ranges(&[english]).await, [(0, 10_000), (30_000, 40_000)]);
-    let of_both = [(0, 10_000), (10_000, 20_000), (30_000, 40_000), (70_000, 70_001)];
-    assert_eq!(ranges(&[english, arabic]).await, of_both);
+    alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    let [one, two] = [1, 2];
+    let of_arabic = [(one, 10_000), (one, 20_000), (two, 20_000), (two, 80_000)];
+    assert_eq!(shards(&newsroom).await, of_arabic);
+    assert!(browsers.iter().all(|(browser, told)| push.received(browser).len() == *told));
+
+    let of = async |editions: &[uuid::Uuid]| {
+        let connection = newsroom.test.app.db.connection();
+        storage::id_ranges::of_editions(connection, editions, 10_000).await.unwrap()
+    };
+    assert_eq!(of(&[]).await, []);
+    let of_english = [(one, (0, 10_000)), (one, (30_000, 40_000)), (one, (80_000, 90_000))];
+    assert_eq!(of(&[english]).await, of_english);
+    let both = of(&[english, arabic]).await;
+    assert_eq!(both.len(), 6, "{both:?}");
 }
 
 #[tokio::test]

@@ -215,8 +215,13 @@ impl PushService {
 
     /// Returns once a request to the browser is being held.
     pub async fn until_held(&self, browser: &Browser) {
+        self.until_held_times(browser, 1).await;
+    }
+
+    /// The same, when so many have been held so far.
+    pub async fn until_held_times(&self, browser: &Browser, times: usize) {
         for _ in 0..1_000 {
-            if self.statuses(browser).contains(&1) {
+            if self.statuses(browser).iter().filter(|status| **status == 1).count() >= times {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
