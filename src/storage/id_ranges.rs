@@ -4,10 +4,11 @@ use std::cmp::min;
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{
-    CommonTableExpression, Expr, ExprTrait, Order, Query, SelectStatement, UnionType, WithClause,
-    WithQuery,
+    CommonTableExpression, Expr, ExprTrait, Order, Query, UnionType, WithClause, WithQuery,
 };
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use uuid::Uuid;
 
 use super::entities::edition;
@@ -58,7 +59,8 @@ pub(super) async fn starts(
     (width, too_many): (i64, Option<u64>),
 ) -> Result<Option<BTreeSet<(i32, i64)>>, DbErr> {
     let mut starts = BTreeSet::new();
-    let found = connection.query_all(&firsts(editions, (width, too_many))).await?;
+    let firsts = firsts(connection.get_database_backend(), editions, (width, too_many));
+    let found = connection.query_all(&firsts).await?;
     if too_many.is_some_and(|too_many| found.len() as u64 >= too_many) {
         return Ok(None);
     }
@@ -83,14 +85,18 @@ pub(super) async fn all_starts(
 /// before. So a few readers are found among ten million others as soon as alone.
 ///
 /// In one statement: a reader who goes from one edition to another meanwhile is of one of them.
-fn firsts(editions: &[Uuid], (width, limit): (i64, Option<u64>)) -> WithQuery {
+fn firsts(backend: DbBackend, editions: &[Uuid], (width, limit): (i64, Option<u64>)) -> WithQuery {
     const FIRSTS: &str = "firsts";
     let of = |column| Expr::col((FIRSTS, column));
     let is_one = || of(Column::Id).is_not_null();
     let service = || Expr::col(("service", Column::Id));
     let edition = || Expr::col((edition::Entity, edition::Column::Id));
     let first = Query::select()
-        .exprs([service(), edition(), first_behind([service(), edition(), Expr::value(0_i64)])])
+        .exprs([
+            service(),
+            edition(),
+            first_behind(backend, [service(), edition(), Expr::value(0_i64)]),
+        ])
         .from_subquery(push_service::all(), "service")
         .from(edition::Entity)
         .and_where(edition().is_in(editions.iter().copied()))
@@ -98,7 +104,7 @@ fn firsts(editions: &[Uuid], (width, limit): (i64, Option<u64>)) -> WithQuery {
     let end = of(Column::Id).sub(1).div(width).add(1).mul(width);
     let (service, edition) = (|| of(Column::ServiceId), || of(Column::EditionId));
     let next = Query::select()
-        .exprs([service(), edition(), first_behind([service(), edition(), end])])
+        .exprs([service(), edition(), first_behind(backend, [service(), edition(), end])])
         .from(FIRSTS)
         .and_where(is_one())
         .take();
@@ -116,23 +122,28 @@ fn firsts(editions: &[Uuid], (width, limit): (i64, Option<u64>)) -> WithQuery {
 }
 
 /// The first id of a push service and an edition behind an id, or nothing.
-///
-/// What the index holds next, whosever it is, and then whether it is theirs: asked for theirs alone, a
-/// planner that knows nothing of a small edition may look for them in the whole table.
-fn first_behind(place: [Expr; 3]) -> Expr {
+fn first_behind(backend: DbBackend, place: [Expr; 3]) -> Expr {
     let index = [Column::ServiceId, Column::EditionId, Column::Id];
     let column = |column| Expr::col((Entity, column));
-    let [service, edition, _] = place.clone();
+    let [service, edition, id] = place.clone();
     let is_theirs =
         column(Column::ServiceId).eq(service).and(column(Column::EditionId).eq(edition));
-    let mut next: SelectStatement = Query::select()
-        .expr(Expr::case(is_theirs, column(Column::Id)))
-        .from(Entity)
-        .and_where(Expr::tuple(index.map(column)).gt(Expr::tuple(place)))
-        .limit(1)
-        .take();
-    for column in index {
-        next.order_by((Entity, column), Order::Asc);
+    let mut next = Query::select();
+    next.from(Entity).limit(1);
+    if backend == DbBackend::Postgres {
+        // What the index holds next, whosever it is, and then whether it is theirs: asked for theirs alone,
+        // a planner that knows nothing of a small edition may look through the whole table.
+        next.expr(Expr::case(is_theirs, column(Column::Id)))
+            .and_where(Expr::tuple(index.map(column)).gt(Expr::tuple(place)));
+        for column in index {
+            next.order_by((Entity, column), Order::Asc);
+        }
+    } else {
+        // SQLite, which keeps no statistics, finds theirs by the index; of three columns it would compare two.
+        next.expr(column(Column::Id))
+            .and_where(is_theirs)
+            .and_where(column(Column::Id).gt(id))
+            .order_by((Entity, Column::Id), Order::Asc);
     }
-    next.into()
+    next.take().into()
 }
