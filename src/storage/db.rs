@@ -215,6 +215,12 @@ async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<Databa
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // To compile a statement takes longer than any of ours runs, whatever the planner thinks.
+                sqlx::query("SET jit = off").execute(connection).await.map(drop)
+            })
+        })
         .connect_with(options)
         .await?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
