@@ -15,13 +15,14 @@ use crate::storage::article::Visibility;
 pub enum Code {
     /// There is no such alert.
     AlertNotFound,
-    /// It is not over yet, or it was called back, or its story is not before readers.
+    /// It has not begun, or it was called back, or its story is not before readers.
     WrongState,
     /// Nobody was given up.
     NothingToReplay,
 }
 
-/// Makes an alert news again for those whom it was given up for, and for nobody else.
+/// Makes an alert news again for those whom it was given up for, and for nobody else. One that is still on its
+/// way, to readers who sleep perhaps, tries them again for as long as it is news.
 pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert, Failure<Code>> {
     viewer.check(Permission::PublishArticles)?;
     let change = app.begin().await?;
@@ -36,21 +37,26 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
         let message = "its story is not before readers; publish it first";
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    if alert.state != AlertState::Done {
-        let message =
-            format!("the alert is {}; only one that is DONE is replayed", alert.state.as_str());
+    let is_over = alert.state == AlertState::Done;
+    let goes_on = alert.state == AlertState::Sending && app.now() < alert.expires_at;
+    if !is_over && !goes_on {
+        let state = alert.state.as_str();
+        let message = format!("the alert is {state}; one that is SENDING or DONE is replayed");
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
-    let missed = storage::alert_shard::forget_missed(tx, id, true).await?;
+    // What grew old before it came to somebody is over.
+    let missed = if is_over { storage::alert_shard::forget_missed(tx, id, true).await? } else { 0 };
     let revived = missed + storage::alert_retry::revive(tx, id, app.now()).await?;
     if revived == 0 {
         let message = "nobody was given up who is still subscribed";
         return Err(Rejection::at("id", Code::NothingToReplay, message).into());
     }
-    let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
     let counts = Counts { failed: -revived, ..Counts::default() };
     storage::alert_round::count(tx, id, (counts, false)).await?;
-    storage::alert_round::reopen(tx, id, (app.now(), app.now() + lasts)).await?;
+    if is_over {
+        let lasts = TimeDelta::from_std(app.config.push.ttl).map_err(anyhow::Error::from)?;
+        storage::alert_round::reopen(tx, id, (app.now(), app.now() + lasts)).await?;
+    }
     let reopened = storage::alert::by_id(tx, id).await?;
     change.commit().await?;
     app.db.wake();

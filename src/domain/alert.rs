@@ -188,6 +188,15 @@ pub struct Alert {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What is open of an alert's delivery.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Whether it has not come to everybody yet for the first time.
+    pub first_pass: bool,
+    /// When the quiet hours end of the last of those for whom it is held back; `None` when it is for nobody.
+    pub held_back_until: Option<Timestamp>,
+}
+
 impl Alert {
     /// What decides whom it concerns. `category_path` is its category and all above it.
     pub fn subject(&self, category_path: Vec<Uuid>) -> Subject {
@@ -229,14 +238,21 @@ impl Alert {
         (seconds > 0.0).then(|| dealt_with / seconds)
     }
 
-    /// When the round will be done if it goes on like this; `None` when it is not on its way.
-    pub fn estimated_done_at(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the round will be done if it goes on like this and nobody is tried again; `None` when it is not
+    /// on its way.
+    pub fn estimated_done_at(&self, now: Timestamp, ahead: Ahead) -> Option<Timestamp> {
+        let first_pass = ahead.first_pass.then(|| self.first_pass_ends_at(now)).flatten();
+        let ends = first_pass.max(ahead.held_back_until);
+        ends.filter(|_| self.state == AlertState::Sending)
+    }
+
+    fn first_pass_ends_at(&self, now: Timestamp) -> Option<Timestamp> {
         let rate = self.per_second(now).filter(|rate| *rate > 0.0)?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more digits")]
         let seconds = self.queued() as f64 / rate;
         let left = std::time::Duration::try_from_secs_f64(seconds).ok()?;
         let left = chrono::TimeDelta::from_std(left).ok()?;
-        (self.state == AlertState::Sending).then(|| now.checked_add_signed(left)).flatten()
+        now.checked_add_signed(left)
     }
 
     /// What replaces an earlier message that still waits at the push service (RFC 8030 §5.4), and

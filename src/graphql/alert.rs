@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::article::{Article, vanished};
 use super::context::KhabarContext;
 use super::edition::Edition;
+use super::errors::error;
 use super::ids::{self, Kind};
-use super::loaders::{ArticleKey, EditionKey, GivenUpKey, RetryingKey};
+use super::loaders::{AheadKey, ArticleKey, EditionKey, GivenUpKey, RetryingKey};
 use super::paging::{PageArgs, connection};
 use crate::app::App;
 use crate::domain::alert as domain;
@@ -182,7 +183,8 @@ impl Alert {
         self.0.counts.accepted
     }
 
-    /// Subscriptions that turned out to be gone, or ended while their message was on its way.
+    /// Subscriptions that turned out to be gone, or ended while their message was on its way. Whoever opts
+    /// out before it comes to them is counted nowhere.
     async fn gone(&self) -> i64 {
         self.0.counts.gone
     }
@@ -199,12 +201,13 @@ impl Alert {
         Ok(waiting.into_iter().map(AlertAnswer::from).collect())
     }
 
-    /// Messages that were given up; `alertReplay` tries them again.
+    /// Messages that were given up; `alertReplay` tries those again whose readers are still subscribed.
     async fn failed(&self) -> i64 {
         self.0.counts.failed
     }
 
-    /// The same, by what the push services said last; forgotten after 28 days.
+    /// Those of them whose readers are still subscribed, by what the push services said last; forgotten
+    /// after 28 days.
     async fn given_up(&self, ctx: &Context<'_>) -> Result<Vec<AlertAnswer>, Error> {
         let buried = ctx.loaders()?.load_or_default(GivenUpKey(self.0.id)).await?;
         Ok(buried.into_iter().map(AlertAnswer::from).collect())
@@ -226,9 +229,17 @@ impl Alert {
         Ok(self.0.per_second(ctx.app()?.now()))
     }
 
-    /// When it will be done if it goes on like this; null when it is not on its way.
+    /// When it will be done if it goes on like this and nobody is tried again; null when it is not on
+    /// its way.
     async fn estimated_done_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>, Error> {
-        Ok(self.0.estimated_done_at(ctx.app()?.now()))
+        let ahead = ctx.loaders()?.load_or_default(AheadKey(self.0.id)).await?;
+        Ok(self.0.estimated_done_at(ctx.app()?.now(), ahead))
+    }
+
+    /// When the quiet hours end of the last readers for whom it is held back: it is SENDING until then.
+    /// Null when it is held back for nobody.
+    async fn held_back_until(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>, Error> {
+        Ok(ctx.loaders()?.load_or_default(AheadKey(self.0.id)).await?.held_back_until)
     }
 
     /// When it was decided.
@@ -295,7 +306,8 @@ impl AlertQuery {
         Ok(connection(found, cursor, Alert))
     }
 
-    /// How many readers an alert would reach, before anything is sent. For editors.
+    /// How many readers an alert would reach, before anything is sent; null without such a story. For editors.
+    /// EDITION_NOT_FOUND when a locale is of no edition.
     async fn alert_audience(
         &self,
         ctx: &Context<'_>,
@@ -309,8 +321,9 @@ impl AlertQuery {
         };
         let mut editions = vec![article.edition_id];
         for locale in &input.locales {
+            let unknown = || error("EDITION_NOT_FOUND", format!("there is no edition {locale}"));
             let edition = storage::edition::by_locale(connection, locale).await?;
-            editions.extend(edition.map(|edition| edition.id));
+            editions.push(edition.ok_or_else(unknown)?.id);
         }
         let tags = storage::tag::of_articles(connection, &[article.id]).await?;
         let subject = Subject {

@@ -136,7 +136,7 @@ user_errors!(
     AlertReplayUserErrorCode = replay_alert::Code {
         /// There is no such alert.
         AlertNotFound,
-        /// It is not over yet, or it was called back, or its story is not before readers.
+        /// It has not begun, or it was called back, or its story is not before readers.
         WrongState,
         /// Nobody was given up who is still subscribed.
         NothingToReplay,
@@ -201,10 +201,11 @@ impl AlertMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The story.")] article: ID,
-        #[graphql(default)] input: AlertInput,
+        #[graphql(desc = "What the story does not say by itself.")] input: Option<AlertInput>,
     ) -> Result<Option<AlertCreatePayload>, Error> {
         let article = ids::of(Kind::Article, &article);
-        let created = create_alert(ctx.app()?, ctx.viewer(), article, input.into()).await;
+        let created =
+            create_alert(ctx.app()?, ctx.viewer(), article, input.unwrap_or_default().into()).await;
         let (alert, user_errors) = settle(created)?;
         Ok(Some(AlertCreatePayload { alert: alert.map(Alert), user_errors }))
     }
@@ -214,10 +215,11 @@ impl AlertMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The story.")] article: ID,
-        #[graphql(default)] input: AlertInput,
+        #[graphql(desc = "What the story does not say by itself.")] input: Option<AlertInput>,
     ) -> Result<Option<AlertPreviewPayload>, Error> {
         let (app, article) = (ctx.app()?, ids::of(Kind::Article, &article));
-        let previewed = preview_alert(app, ctx.viewer(), article, input.into()).await;
+        let previewed =
+            preview_alert(app, ctx.viewer(), article, input.unwrap_or_default().into()).await;
         let (previewed, user_errors) = settle(previewed)?;
         let preview = match previewed {
             Some(previewed) => Some(alert_preview::preview(app, previewed).await?),
@@ -270,10 +272,11 @@ impl AlertMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The story.")] article: ID,
         #[graphql(desc = "The token that pushSubscriptionCreate gave this browser.")] token: String,
-        #[graphql(default)] input: AlertInput,
+        #[graphql(desc = "What the story does not say by itself.")] input: Option<AlertInput>,
     ) -> Result<Option<AlertTestPayload>, Error> {
         let story = (ids::of(Kind::Article, &article), token.as_str());
-        let tested = test_alert(ctx.app()?, ctx.viewer(), story, input.into()).await;
+        let tested =
+            test_alert(ctx.app()?, ctx.viewer(), story, input.unwrap_or_default().into()).await;
         let (alert, user_errors) = settle(tested)?;
         Ok(Some(AlertTestPayload { alert: alert.map(Alert), user_errors }))
     }

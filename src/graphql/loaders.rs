@@ -9,6 +9,7 @@ use async_graphql::runtime::{TokioSpawner, TokioTimer};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
+use crate::domain::alert::Ahead;
 use crate::domain::article::{Article, Author, Tag};
 use crate::domain::category::{Category, CategoryName};
 use crate::domain::comment::Comment;
@@ -93,6 +94,8 @@ keys! {
     RetryingKey(Uuid);
     /// Who was given up for an alert, by what was answered last.
     GivenUpKey(Uuid);
+    /// What is open of an alert's delivery.
+    AheadKey(Uuid);
     /// The first page of a thread.
     CommentPageKey(Thread, Order, u32);
 }
@@ -338,6 +341,17 @@ impl Loader<RetryingKey> for Reader {
         let ids = ids(keys, |key| key.0);
         let found = storage::alert_retry::waiting(self.0.connection(), &ids).await?;
         Ok(found.into_iter().map(|(id, answers)| (RetryingKey(id), answers)).collect())
+    }
+}
+
+impl Loader<AheadKey> for Reader {
+    type Value = Ahead;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, keys: &[AheadKey]) -> Result<HashMap<AheadKey, Ahead>, Arc<DbErr>> {
+        let ids = ids(keys, |key| key.0);
+        let found = storage::alert_wave::ahead(self.0.connection(), &ids).await?;
+        Ok(found.into_iter().map(|(id, ahead)| (AheadKey(id), ahead)).collect())
     }
 }
 

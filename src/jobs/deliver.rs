@@ -226,7 +226,7 @@ async fn expire(
         return Ok(());
     }
     // Those of a wave are told apart by reading them. Whom the first pass did not come to is not its own.
-    let last = storage::alert_shard::first_pass(work.app.db.connection(), &shard).await?;
+    let last = storage::alert_wave::first_pass(work.app.db.connection(), &shard).await?;
     while shard.cursor < shard.last_id {
         let its_own = Shard { last_id: last.max(shard.cursor), ..shard };
         let (decides, page) = read(work, &selection, &its_own).await?;
@@ -290,7 +290,7 @@ async fn write_down(
     settle(app, &change, (alert, late), ledger).await?;
     if !late {
         for due_at in waves {
-            storage::alert_shard::insert_wave(tx, shard, *due_at).await?;
+            storage::alert_wave::insert(tx, shard, *due_at).await?;
         }
     }
     if end >= shard.last_id {

@@ -263,6 +263,12 @@ impl Alarm {
                 seconds,
                 "a push service refuses our credentials and is left alone; check the clock, push.subject and the VAPID keys"
             );
+        } else if status == 0 {
+            tracing::warn!(
+                service = origin,
+                seconds,
+                "a push service does not answer and is left alone for a while; check that its name resolves here and that TLS to it opens"
+            );
         } else {
             tracing::warn!(
                 service = origin,

@@ -58,29 +58,6 @@ pub async fn insert_all(
     Ok(())
 }
 
-/// Adds a wave for what follows the cursor of a shard, unless it is there already.
-pub async fn insert_wave(
-    connection: &impl ConnectionTrait,
-    shard: &Shard,
-    due_at: Timestamp,
-) -> Result<(), DbErr> {
-    let there = Entity::find()
-        .filter(COLUMN.alert_id.eq(shard.alert_id))
-        .filter(COLUMN.round.eq(shard.round))
-        .filter(COLUMN.service_id.eq(shard.service_id))
-        .filter(COLUMN.last_id.eq(shard.last_id))
-        .filter(COLUMN.due_at.eq(due_at));
-    if there.one(connection).await?.is_some() {
-        return Ok(());
-    }
-    let number = next_numbers(connection, shard.alert_id, 1).await?;
-    let range = (shard.cursor, shard.last_id);
-    let wave = row((shard.alert_id, number), shard.round, shard.service_id, range);
-    let wave = ActiveModel { due_at: Set(Some(due_at)), ..wave };
-    Entity::insert(wave).exec_without_returning(connection).await?;
-    Ok(())
-}
-
 /// The open shards that have yet to come to a subscription of a push service: of each alert the times of
 /// its waves, and `None` for its first pass.
 pub async fn ahead_of(
@@ -104,7 +81,7 @@ pub async fn ahead_of(
 
 /// Takes numbers for new shards of an alert, and the alert's row lock with them: two workers that
 /// add a wave at once come one after the other.
-async fn next_numbers(
+pub(super) async fn next_numbers(
     connection: &impl ConnectionTrait,
     alert_id: Uuid,
     count: usize,
@@ -118,7 +95,7 @@ async fn next_numbers(
     Ok(taken.first().map_or(0, |alert| alert.waves - count))
 }
 
-fn row(
+pub(super) fn row(
     (alert_id, number): (Uuid, i32),
     round: i32,
     service_id: i32,
@@ -265,20 +242,6 @@ pub async fn stands_at(
 ) -> Result<bool, DbErr> {
     let find = Entity::find().filter(held(shard)).filter(COLUMN.cursor.eq(cursor));
     Ok(find.one(connection).await?.is_some())
-}
-
-/// How far the first pass over what a wave follows has come; to its end when it is over.
-pub async fn first_pass(connection: &impl ConnectionTrait, wave: &Shard) -> Result<i64, DbErr> {
-    let find = Entity::find()
-        .select_only()
-        .column(Column::Cursor)
-        .filter(COLUMN.alert_id.eq(wave.alert_id))
-        .filter(COLUMN.round.eq(wave.round))
-        .filter(COLUMN.service_id.eq(wave.service_id))
-        .filter(COLUMN.last_id.eq(wave.last_id))
-        .filter(COLUMN.due_at.is_null());
-    let cursor: Option<i64> = find.into_tuple().one(connection).await?;
-    Ok(cursor.unwrap_or(wave.last_id))
 }
 
 /// Ends a shard whose news has grown old where it stands, and notes how many it has not come to. False

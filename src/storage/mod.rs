@@ -5,6 +5,7 @@ pub mod alert;
 pub mod alert_retry;
 pub mod alert_round;
 pub mod alert_shard;
+pub mod alert_wave;
 pub mod article;
 pub mod article_write;
 pub mod audience;

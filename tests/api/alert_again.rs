@@ -6,6 +6,7 @@ use khabar::domain::job::Job;
 use khabar::domain::viewer::{Role, Viewer};
 use khabar::storage::alert as stored;
 use khabar::storage::alert_shard::{self, Shard};
+use khabar::storage::alert_wave;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -111,6 +112,32 @@ async fn a_story_that_was_taken_back_is_not_replayed() {
 }
 
 #[tokio::test]
+async fn those_who_were_given_up_need_not_wait_for_those_who_sleep() {
+    let (newsroom, push, reader, _) = with_reader(json!({})).await;
+    // It is 07:39 in Baghdad; this one sleeps until 09:00.
+    let quiet = json!({ "from": "22:00", "until": "09:00", "timeZone": "Asia/Baghdad" });
+    let asleep = push.browser("asleep");
+    newsroom.test.opt_in(&asleep, json!({ "quietHours": quiet })).await;
+    push.script(&reader, [Behaviour::Status(400)]);
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "SENDING 0/0/1");
+    let ends = "query($id: ID!) { alert(id: $id) { heldBackUntil estimatedDoneAt } }";
+    let ends = newsroom.test.as_role(Role::Editor, ends, json!({ "id": id })).await;
+    let nine = "2024-11-23T06:00:00+00:00";
+    assert_eq!(ends.at("/alert"), json!({ "heldBackUntil": nine, "estimatedDoneAt": nine }));
+    edit(&newsroom, "AlertReplay", json!({ "id": id })).await.data();
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "SENDING 1/0/0");
+    let again = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
+    assert_eq!(again.user_errors("alertReplay"), ["id: NOTHING_TO_REPLAY"]);
+    newsroom.test.advance(TimeDelta::minutes(82));
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 2/0/0");
+    assert_eq!((push.titles(&reader).len(), push.titles(&asleep).len()), (1, 1));
+}
+
+#[tokio::test]
 async fn those_whom_old_news_never_came_to_are_told_by_a_replay() {
     let (newsroom, push) = Newsroom::with_push().await;
     opt_in_many(&newsroom, &push, 600).await;
@@ -210,7 +237,7 @@ async fn a_page_is_written_down_once_and_a_wave_waits_for_the_first_pass() {
     let term = (now, now + TimeDelta::seconds(25));
     let claim = async || alert_shard::claim(connection, now, term, &[]).await.unwrap();
     let first = claim().await.unwrap();
-    alert_shard::insert_wave(connection, &first, now - TimeDelta::minutes(1)).await.unwrap();
+    alert_wave::insert(connection, &first, now - TimeDelta::minutes(1)).await.unwrap();
     assert_eq!(claim().await, None, "the first pass is held");
 
     for (is_first, cursor) in [(true, 500), (false, 500)] {

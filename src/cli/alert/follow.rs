@@ -48,6 +48,13 @@ pub(super) async fn follow(app: &App, id: Uuid) -> anyhow::Result<Standing> {
                 instant(seen.alert.expires_at)
             ));
         }
+        if let Some(until) = seen.waits_until().filter(|_| !explained) {
+            explained = true;
+            display.say(&format!(
+                "it is held back for readers who have quiet hours, the last of them until {until}; \
+                 Ctrl-C ends the showing, and not the alert"
+            ));
+        }
         tokio::select! {
             heard = &mut stopped => {
                 heard?;

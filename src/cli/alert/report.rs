@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::LIST;
 use crate::app::App;
-use crate::domain::alert::{Alert, AlertState};
+use crate::domain::alert::{Ahead, Alert, AlertState};
 use crate::domain::clock::Timestamp;
 use crate::domain::text;
 use crate::graphql::ids::{self, Kind};
-use crate::storage::{self, alert_retry};
+use crate::storage::{self, alert_retry, alert_wave};
 
 /// Characters of a title in a list.
 const SHORT: usize = 40;
@@ -23,6 +23,7 @@ pub(super) struct Standing {
     retrying: Vec<(Option<i32>, i64)>,
     /// Messages that were given up, by the status that was answered last.
     given_up: Vec<(Option<i32>, i64)>,
+    ahead: Ahead,
 }
 
 impl Standing {
@@ -37,7 +38,9 @@ impl Standing {
         let ids: Vec<Uuid> = ids.collect();
         let mut retrying = alert_retry::waiting(connection, &ids).await?;
         let mut given_up = alert_retry::buried(connection, &ids).await?;
+        let ahead = alert_wave::ahead(connection, &ids).await?;
         let standing = |alert: Alert| Self {
+            ahead: ahead.get(&alert.id).copied().unwrap_or_default(),
             retrying: retrying.remove(&alert.id).unwrap_or_default(),
             given_up: given_up.remove(&alert.id).unwrap_or_default(),
             alert,
@@ -64,7 +67,7 @@ impl Standing {
     pub(super) fn table(&self, now: Timestamp) -> String {
         let alert = &self.alert;
         let counts = alert.counts;
-        let ended = match alert.finished_at {
+        let ends = match alert.finished_at {
             Some(at) => instant(at),
             None => self.left(now).map_or("-".to_owned(), |left| format!("in about {left}")),
         };
@@ -73,10 +76,16 @@ impl Standing {
             ("Title", alert.words.title.clone()),
             ("State", alert.state.as_str().to_owned()),
             ("Round", alert.round.to_string()),
+            ("Urgency", alert.urgency.as_str().to_owned()),
             ("Decided", instant(alert.created_at)),
             ("Scheduled", optional(alert.scheduled_at)),
             ("Began", optional(alert.started_at)),
-            ("Ended", ended),
+            ("Is news", format!("until {}", instant(alert.expires_at))),
+            ("Ends", ends),
+            (
+                "Held back",
+                self.held_back_until().map_or("-".to_owned(), |at| format!("until {at}")),
+            ),
             ("Audience", alert.audience.to_string()),
             ("Queued", alert.queued().to_string()),
             ("Accepted", counts.accepted.to_string()),
@@ -111,7 +120,10 @@ impl Standing {
             "suppressed": counts.suppressed,
             "clicked": alert.clicked,
             "perSecond": alert.per_second(now),
-            "estimatedDoneAt": alert.estimated_done_at(now),
+            "estimatedDoneAt": alert.estimated_done_at(now, self.ahead),
+            "heldBackUntil": self.ahead.held_back_until,
+            "expiresAt": alert.expires_at,
+            "urgency": alert.urgency.as_str(),
             "createdAt": alert.created_at,
             "scheduledAt": alert.scheduled_at,
             "startedAt": alert.started_at,
@@ -136,13 +148,22 @@ impl Standing {
             && self.retrying() > 0
     }
 
+    /// When the quiet hours end of the last readers for whom it is held back, if nothing else is left to do.
+    pub(super) fn waits_until(&self) -> Option<String> {
+        self.held_back_until().filter(|_| !self.ahead.first_pass && self.retrying() == 0)
+    }
+
+    fn held_back_until(&self) -> Option<String> {
+        self.ahead.held_back_until.map(instant)
+    }
+
     fn rate(&self, now: Timestamp) -> Option<String> {
         self.alert.per_second(now).map(|rate| format!("{rate:.1}/s"))
     }
 
     /// How long it takes if it goes on like this.
     fn left(&self, now: Timestamp) -> Option<String> {
-        let left = (self.alert.estimated_done_at(now)? - now).to_std().ok()?;
+        let left = (self.alert.estimated_done_at(now, self.ahead)? - now).to_std().ok()?;
         Some(indicatif::HumanDuration(left).to_string())
     }
 }
