@@ -113,7 +113,7 @@ fn schedule<C: From<FieldCode>>(at: Timestamp, now: Timestamp) -> Result<Timesta
     let is_soon = now < at && at - now <= LATEST;
     is_soon.then_some(at).ok_or_else(|| {
         let message = format!(
-            "must lie in the future and at most {} days ahead; null sends at once",
+            "must lie in the future and at most {} days ahead; leave it out, or null in a correction, to send at once",
             LATEST.num_days()
         );
         Rejection::invalid("scheduledAt", message)

@@ -15,7 +15,7 @@ use crate::storage::article::Visibility;
 pub enum Code {
     /// There is no such alert.
     AlertNotFound,
-    /// It has not begun, or it was called back, or its story is not before readers.
+    /// It has not begun, or is old and not over yet, or was called back, or its story is not before readers.
     WrongState,
     /// Nobody was given up.
     NothingToReplay,
@@ -38,10 +38,13 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     let is_over = alert.state == AlertState::Done;
-    let goes_on = alert.state == AlertState::Sending && app.now() < alert.expires_at;
-    if !is_over && !goes_on {
+    if !is_over && alert.state != AlertState::Sending {
         let state = alert.state.as_str();
         let message = format!("the alert is {state}; one that is SENDING or DONE is replayed");
+        return Err(Rejection::at("id", Code::WrongState, message).into());
+    }
+    if !is_over && app.now() >= alert.expires_at {
+        let message = "it is no news any more, and not over yet; replay it once it is DONE";
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
     // What grew old before it came to somebody is over.

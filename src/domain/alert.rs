@@ -189,12 +189,25 @@ pub struct Alert {
 }
 
 /// What is open of an alert's delivery.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ahead {
     /// Whether it has not come to everybody yet for the first time.
     pub first_pass: bool,
-    /// When the quiet hours end of the last of those for whom it is held back; `None` when it is for nobody.
-    pub held_back_until: Option<Timestamp>,
+    /// When the quiet hours end of those who slept when it began.
+    pub waves: Vec<Timestamp>,
+}
+
+impl Ahead {
+    /// When the last of those wake who sleep still; `None` when nobody does. Whoever fell asleep since is
+    /// tried again then.
+    pub fn held_back_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.waves.iter().copied().filter(|wave| *wave > now).max()
+    }
+
+    /// Whether there are readers to whom it is to be sent now.
+    pub fn is_moving(&self, now: Timestamp) -> bool {
+        self.first_pass || self.waves.iter().any(|wave| *wave <= now)
+    }
 }
 
 impl Alert {
@@ -238,15 +251,16 @@ impl Alert {
         (seconds > 0.0).then(|| dealt_with / seconds)
     }
 
-    /// When the round will be done if it goes on like this and nobody is tried again; `None` when it is not
-    /// on its way.
-    pub fn estimated_done_at(&self, now: Timestamp, ahead: Ahead) -> Option<Timestamp> {
-        let first_pass = ahead.first_pass.then(|| self.first_pass_ends_at(now)).flatten();
-        let ends = first_pass.max(ahead.held_back_until);
+    /// When the round will be done if it goes on like this and nobody is tried again; `None` when that cannot
+    /// be told.
+    pub fn estimated_done_at(&self, now: Timestamp, ahead: &Ahead) -> Option<Timestamp> {
+        let moving = ahead.is_moving(now).then(|| self.goes_on_until(now)).flatten();
+        let ends = moving.max(ahead.held_back_until(now));
         ends.filter(|_| self.state == AlertState::Sending)
     }
 
-    fn first_pass_ends_at(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When all that is queued will be dealt with at this rate.
+    fn goes_on_until(&self, now: Timestamp) -> Option<Timestamp> {
         let rate = self.per_second(now).filter(|rate| *rate > 0.0)?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more digits")]
         let seconds = self.queued() as f64 / rate;
@@ -275,5 +289,15 @@ mod tests {
         for urgency in Urgency::ALL {
             assert_eq!(Urgency::from_word(urgency.as_str()), Some(urgency));
         }
+    }
+
+    #[test]
+    fn whoever_is_awake_by_now_holds_nothing_back() {
+        let at =
+            |minute: u32| format!("2024-11-23T06:{minute:02}:00Z").parse::<Timestamp>().unwrap();
+        let ahead = Ahead { first_pass: false, waves: vec![at(15), at(45), at(30)] };
+        assert_eq!((ahead.held_back_until(at(0)), ahead.is_moving(at(0))), (Some(at(45)), false));
+        assert_eq!((ahead.held_back_until(at(30)), ahead.is_moving(at(30))), (Some(at(45)), true));
+        assert_eq!((ahead.held_back_until(at(50)), ahead.is_moving(at(50))), (None, true));
     }
 }

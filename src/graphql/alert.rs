@@ -229,17 +229,18 @@ impl Alert {
         Ok(self.0.per_second(ctx.app()?.now()))
     }
 
-    /// When it will be done if it goes on like this and nobody is tried again; null when it is not on
-    /// its way.
+    /// When it will be done if it goes on like this and nobody is tried again; null when it is not on its
+    /// way, nothing has been dealt with yet, or nothing is left but what is tried again.
     async fn estimated_done_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>, Error> {
         let ahead = ctx.loaders()?.load_or_default(AheadKey(self.0.id)).await?;
-        Ok(self.0.estimated_done_at(ctx.app()?.now(), ahead))
+        Ok(self.0.estimated_done_at(ctx.app()?.now(), &ahead))
     }
 
-    /// When the quiet hours end of the last readers for whom it is held back: it is SENDING until then.
-    /// Null when it is held back for nobody.
+    /// When the quiet hours end of the last of those who slept when it began: it is SENDING until then. Null
+    /// when none of them sleeps any more; whoever fell asleep since is among `retrying`.
     async fn held_back_until(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>, Error> {
-        Ok(ctx.loaders()?.load_or_default(AheadKey(self.0.id)).await?.held_back_until)
+        let ahead = ctx.loaders()?.load_or_default(AheadKey(self.0.id)).await?;
+        Ok(ahead.held_back_until(ctx.app()?.now()))
     }
 
     /// When it was decided.
@@ -355,7 +356,8 @@ pub struct AlertAudienceInput {
 pub struct AlertAudience {
     /// Subscriptions.
     count: u64,
-    /// Whether that is projected from a sample, as it is where the editions have many readers.
+    /// Whether that is projected from a sample, as it is where the editions' subscriptions lie in more than
+    /// a hundred ranges of a thousand ids.
     is_estimate: bool,
 }
 

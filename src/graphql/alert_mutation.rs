@@ -136,7 +136,7 @@ user_errors!(
     AlertReplayUserErrorCode = replay_alert::Code {
         /// There is no such alert.
         AlertNotFound,
-        /// It has not begun, or it was called back, or its story is not before readers.
+        /// It has not begun, or is old and not over yet, or was called back, or its story is not before readers.
         WrongState,
         /// Nobody was given up who is still subscribed.
         NothingToReplay,
@@ -255,7 +255,9 @@ impl AlertMutation {
         Ok(Some(AlertCancelPayload { alert: alert.map(Alert), user_errors }))
     }
 
-    /// Tries those again whom an alert was given up for in the last 28 days, and nobody else. For editors.
+    /// Tries those again whom an alert was given up for in the last 28 days, and nobody else. One that is DONE
+    /// is news again for as long as a new one; one that is SENDING, to readers who sleep perhaps, tries them
+    /// for as long as it is news. For editors.
     async fn alert_replay(
         &self,
         ctx: &Context<'_>,

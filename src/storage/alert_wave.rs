@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
 use uuid::Uuid;
 
 use super::alert_shard::{Shard, next_numbers, row};
@@ -54,16 +54,18 @@ pub async fn ahead(
 ) -> Result<HashMap<Uuid, Ahead>, DbErr> {
     let find = Entity::find()
         .select_only()
-        .column(Column::AlertId)
-        .column_as(Column::DueAt.max(), "held_until")
-        .column_as(Column::Number.count(), "shards")
-        .column_as(Column::DueAt.count(), "waves")
+        .columns([Column::AlertId, Column::DueAt])
+        .distinct()
         .filter(COLUMN.finished_at.is_null())
-        .filter(COLUMN.alert_id.is_in(ids.iter().copied()))
-        .group_by(Column::AlertId);
-    let found: Vec<(Uuid, Option<Timestamp>, i64, i64)> = find.into_tuple().all(connection).await?;
-    let ahead = |(id, held_back_until, shards, waves)| {
-        (id, Ahead { first_pass: shards > waves, held_back_until })
-    };
-    Ok(found.into_iter().map(ahead).collect())
+        .filter(COLUMN.alert_id.is_in(ids.iter().copied()));
+    let mut ahead: HashMap<Uuid, Ahead> = HashMap::new();
+    let found: Vec<(Uuid, Option<Timestamp>)> = find.into_tuple().all(connection).await?;
+    for (id, due_at) in found {
+        let ahead = ahead.entry(id).or_default();
+        match due_at {
+            Some(due_at) => ahead.waves.push(due_at),
+            None => ahead.first_pass = true,
+        }
+    }
+    Ok(ahead)
 }

@@ -217,7 +217,7 @@ async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<Databa
         .acquire_timeout(Duration::from_secs(10))
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // To compile a statement takes longer than any of ours runs, whatever the planner thinks.
+                // To compile statements costs more than ours gain by it, whatever the planner thinks.
                 sqlx::query("SET jit = off").execute(connection).await.map(drop)
             })
         })

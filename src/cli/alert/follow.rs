@@ -28,7 +28,7 @@ pub(super) async fn follow(app: &App, id: Uuid) -> anyhow::Result<Standing> {
     let mut display = Display::new();
     let mut seen = Standing::of(app, id).await?;
     let mut moved_at = app.now();
-    let (mut warned, mut explained) = (false, false);
+    let (mut warned, mut explained, mut held_back) = (false, false, false);
     loop {
         display.show(&seen, app.now());
         if !seen.alert.state.may_cancel() {
@@ -48,8 +48,8 @@ pub(super) async fn follow(app: &App, id: Uuid) -> anyhow::Result<Standing> {
                 instant(seen.alert.expires_at)
             ));
         }
-        if let Some(until) = seen.waits_until().filter(|_| !explained) {
-            explained = true;
+        if let Some(until) = seen.waits_until(app.now()).filter(|_| !held_back) {
+            held_back = true;
             display.say(&format!(
                 "it is held back for readers who have quiet hours, the last of them until {until}; \
                  Ctrl-C ends the showing, and not the alert"

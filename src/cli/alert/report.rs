@@ -38,9 +38,9 @@ impl Standing {
         let ids: Vec<Uuid> = ids.collect();
         let mut retrying = alert_retry::waiting(connection, &ids).await?;
         let mut given_up = alert_retry::buried(connection, &ids).await?;
-        let ahead = alert_wave::ahead(connection, &ids).await?;
+        let mut ahead = alert_wave::ahead(connection, &ids).await?;
         let standing = |alert: Alert| Self {
-            ahead: ahead.get(&alert.id).copied().unwrap_or_default(),
+            ahead: ahead.remove(&alert.id).unwrap_or_default(),
             retrying: retrying.remove(&alert.id).unwrap_or_default(),
             given_up: given_up.remove(&alert.id).unwrap_or_default(),
             alert,
@@ -84,7 +84,7 @@ impl Standing {
             ("Ends", ends),
             (
                 "Held back",
-                self.held_back_until().map_or("-".to_owned(), |at| format!("until {at}")),
+                self.held_back_until(now).map_or("-".to_owned(), |at| format!("until {at}")),
             ),
             ("Audience", alert.audience.to_string()),
             ("Queued", alert.queued().to_string()),
@@ -120,8 +120,8 @@ impl Standing {
             "suppressed": counts.suppressed,
             "clicked": alert.clicked,
             "perSecond": alert.per_second(now),
-            "estimatedDoneAt": alert.estimated_done_at(now, self.ahead),
-            "heldBackUntil": self.ahead.held_back_until,
+            "estimatedDoneAt": alert.estimated_done_at(now, &self.ahead),
+            "heldBackUntil": self.ahead.held_back_until(now),
             "expiresAt": alert.expires_at,
             "urgency": alert.urgency.as_str(),
             "createdAt": alert.created_at,
@@ -148,13 +148,13 @@ impl Standing {
             && self.retrying() > 0
     }
 
-    /// When the quiet hours end of the last readers for whom it is held back, if nothing else is left to do.
-    pub(super) fn waits_until(&self) -> Option<String> {
-        self.held_back_until().filter(|_| !self.ahead.first_pass && self.retrying() == 0)
+    /// When the quiet hours end of the last readers for whom it is held back, once it has come to all others.
+    pub(super) fn waits_until(&self, now: Timestamp) -> Option<String> {
+        self.held_back_until(now).filter(|_| !self.ahead.is_moving(now))
     }
 
-    fn held_back_until(&self) -> Option<String> {
-        self.ahead.held_back_until.map(instant)
+    fn held_back_until(&self, now: Timestamp) -> Option<String> {
+        self.ahead.held_back_until(now).map(instant)
     }
 
     fn rate(&self, now: Timestamp) -> Option<String> {
@@ -163,7 +163,7 @@ impl Standing {
 
     /// How long it takes if it goes on like this.
     fn left(&self, now: Timestamp) -> Option<String> {
-        let left = (self.alert.estimated_done_at(now, self.ahead)? - now).to_std().ok()?;
+        let left = (self.alert.estimated_done_at(now, &self.ahead)? - now).to_std().ok()?;
         Some(indicatif::HumanDuration(left).to_string())
     }
 }
