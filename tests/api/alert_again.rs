@@ -146,6 +146,9 @@ async fn those_whom_old_news_never_came_to_are_told_by_a_replay() {
     let id = alert(&newsroom, "خبر").await;
     newsroom.test.run_jobs().await;
     newsroom.test.advance(TimeDelta::hours(25));
+    assert!(progress(&newsroom, &id).await.starts_with("SENDING"));
+    let old = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
+    assert_eq!(old.user_errors("alertReplay"), ["id: WRONG_STATE"], "old, and not over yet");
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 0/0/600");
     let why = "query($id: ID!) { alert(id: $id) { givenUp { status count } } }";

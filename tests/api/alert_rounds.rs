@@ -211,6 +211,13 @@ async fn breaking_news_need_not_wait_for_the_end_of_other_news() {
         until(&newsroom, id, "DONE 1503/0/0").await;
     }
     worker.abort();
+    for shard in &readers {
+        assert_eq!(push.titles(&shard[0]), ["خبر", "عاجل"]);
+        // Of two shards in different hands either may come first.
+        let mut second_page = push.titles(&shard[500]);
+        second_page.sort();
+        assert_eq!(second_page, ["خبر", "عاجل"]);
+    }
 }
 
 #[tokio::test]

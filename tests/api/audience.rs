@@ -275,9 +275,11 @@ async fn the_few_readers_of_an_edition_are_counted_wherever_they_are() {
     let audience = async |input: Value| {
         let mut input = input;
         input["article"] = json!(article_id(draft.id));
-        let answer = newsroom.test.as_role(Role::Editor, AUDIENCE, json!({ "input": input })).await;
-        answer.at("/alertAudience")
+        newsroom.test.as_role(Role::Editor, AUDIENCE, json!({ "input": input })).await
     };
+    let unknown = audience(json!({ "locales": ["en", "xx"] })).await;
+    assert_eq!(unknown.error_codes(), ["EDITION_NOT_FOUND"]);
+    let audience = async |input: Value| audience(input).await.at("/alertAudience");
     let exactly = |count: u64| json!({ "count": count, "isEstimate": false });
     assert_eq!(audience(json!({})).await, exactly(3));
     assert_eq!(audience(json!({ "locales": ["en"] })).await, exactly(6));
