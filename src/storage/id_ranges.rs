@@ -91,7 +91,7 @@ fn firsts(backend: DbBackend, editions: &[Uuid], (width, limit): (i64, Option<u6
     let is_one = || of(Column::Id).is_not_null();
     let service = || Expr::col(("service", Column::Id));
     let edition = || Expr::col((edition::Entity, edition::Column::Id));
-    let first = Query::select()
+    let mut all = Query::select()
         .exprs([
             service(),
             edition(),
@@ -111,7 +111,7 @@ fn firsts(backend: DbBackend, editions: &[Uuid], (width, limit): (i64, Option<u6
     let firsts = CommonTableExpression::new()
         .table_name(FIRSTS)
         .columns([Column::ServiceId, Column::EditionId, Column::Id])
-        .query(first.clone().union(UnionType::All, next).take())
+        .query(all.union(UnionType::All, next).take())
         .to_owned();
     let mut found =
         Query::select().exprs([service(), of(Column::Id)]).from(FIRSTS).and_where(is_one()).take();

@@ -33,6 +33,6 @@ pub async fn ids(connection: &impl ConnectionTrait) -> Result<Vec<i32>, DbErr> {
 /// The same, as a query that others are made of.
 pub(super) fn all() -> SelectStatement {
     let known = Query::select().column(Column::Id).from(Entity).take();
-    let unsorted = Query::select().expr_as(Expr::value(UNSORTED), Column::Id).take();
-    unsorted.clone().union(UnionType::All, known).take()
+    let mut all = Query::select();
+    all.expr_as(Expr::value(UNSORTED), Column::Id).union(UnionType::All, known).take()
 }
