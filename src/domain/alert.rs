@@ -280,6 +280,7 @@ impl Alert {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alert_message::tests::alert;
 
     #[test]
     fn words_have_their_own_words() {
@@ -289,6 +290,23 @@ mod tests {
         for urgency in Urgency::ALL {
             assert_eq!(Urgency::from_word(urgency.as_str()), Some(urgency));
         }
+    }
+
+    #[test]
+    fn the_end_is_foreseen_by_the_rate_and_by_who_sleeps() {
+        let began: Timestamp = "2024-11-23T06:00:00Z".parse().unwrap();
+        let after = |seconds| began + chrono::TimeDelta::seconds(seconds);
+        let counts = Counts { accepted: 100, ..Counts::default() };
+        let (state, round_started_at) = (AlertState::Sending, Some(began));
+        let alert = alert("خبر", "نص");
+        let alert = Alert { state, round_started_at, counts, audience: 400, ..alert };
+        let ends =
+            |first_pass, waves| alert.estimated_done_at(after(10), &Ahead { first_pass, waves });
+        assert_eq!(ends(true, Vec::new()), Some(after(40)), "300 more, 10 a second");
+        assert_eq!(ends(true, vec![after(3_600)]), Some(after(3_600)));
+        assert_eq!(ends(false, vec![after(3_600)]), Some(after(3_600)));
+        assert_eq!(ends(false, vec![after(5)]), Some(after(40)), "a wave that is on its way");
+        assert_eq!(ends(false, Vec::new()), None, "nothing is left but what is tried again");
     }
 
     #[test]
