@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::sync::OnceCell;
 
 use crate::clicks::Clicks;
@@ -11,11 +11,11 @@ use crate::config::{Config, without_secrets};
 use crate::data_folder;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::opt_out::OptOutKey;
-use crate::domain::sealing::MasterKey;
+use crate::domain::sealing::{MasterKey, SealingKey};
 use crate::keys;
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimits;
-use crate::storage::{Change, Database, Vault, migrate, vault};
+use crate::storage::{self, Change, Database, Vault, migrate, vault};
 use crate::weather::Weather;
 
 /// The application. Cloning it is cheap; clones are the same application.
@@ -46,6 +46,16 @@ impl App {
     /// they are missing. A newsroom that has one already gets no other.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let db = open_database(&config).await?;
+        Self::over(config, db).await
+    }
+
+    /// Opens a newsroom that is there: what only looks at one makes none where it was misled.
+    pub async fn open_existing(config: Config) -> anyhow::Result<Self> {
+        let db = open_existing_database(&config).await?;
+        Self::over(config, db).await
+    }
+
+    async fn over(config: Config, db: Database) -> anyhow::Result<Self> {
         // Asked before the file is looked for: another process may be making both.
         let master = match vault::has_keys(db.connection()).await? {
             false => keys::load_or_generate(&config.data_dir, &SystemClock)?,
@@ -57,10 +67,14 @@ impl App {
         Self::with(config, db, master)
     }
 
-    /// The same where the newsroom's master key is lost for good: another is made if there is none.
+    /// The same where the newsroom's master key is lost for good: with another if there is none, which is
+    /// written down once it is adopted.
     pub async fn open_anew(config: Config) -> anyhow::Result<Self> {
-        let db = open_database(&config).await?;
-        let master = keys::load_or_generate(&config.data_dir, &SystemClock)?;
+        let db = open_existing_database(&config).await?;
+        let clock: &dyn Clock = &SystemClock;
+        let another = || SealingKey::new(&clock.new_secret()).map(MasterKey::from);
+        let master = keys::load(&config.data_dir)?.or_else(another);
+        let master = master.context("no key can be made")?;
         Self::with(config, db, master)
     }
 
@@ -106,6 +120,23 @@ impl App {
     pub async fn begin(&self) -> Result<Change, sea_orm::DbErr> {
         self.db.begin(self.now()).await
     }
+}
+
+/// Opens a database that somebody has set up.
+async fn open_existing_database(config: &Config) -> anyhow::Result<Database> {
+    let missing = || {
+        format!(
+            "there is no newsroom at {}; say where it is by DATABASE_URL, KHABAR_DATA_DIR \
+             or --config, or start one here: khabar serve",
+            without_secrets(&config.database_url)
+        )
+    };
+    let is_there = storage::db::sqlite_file(&config.database_url).is_none_or(|file| file.exists());
+    ensure!(is_there, missing());
+    let database = open_database(config).await?;
+    let is_set_up = migrate::status(&database).await?.into_iter().any(|(_, applied)| applied);
+    ensure!(is_set_up, missing());
+    Ok(database)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<Database> {

@@ -46,7 +46,7 @@ enum Command {
     /// Works on alerts alone: run as many of these as you like beside one PostgreSQL.
     Worker {
         /// Where it serves /metrics and /health/live, such as 127.0.0.1:9090; nowhere when absent.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
         metrics: Option<SocketAddr>,
     },
     /// Changes the database's schema, or shows where it stands.
@@ -180,7 +180,10 @@ impl Cli {
 }
 
 async fn run_migration(config: Config, step: Migrate) -> anyhow::Result<()> {
-    let app = App::open(config).await?;
+    let app = match step {
+        Migrate::Up => App::open(config).await?,
+        Migrate::Down { .. } | Migrate::Status => App::open_existing(config).await?,
+    };
     match step {
         Migrate::Up => app.migrate().await?,
         Migrate::Down { steps } => {
@@ -243,6 +246,10 @@ fn read_password() -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("the password cannot be read")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9090".to_owned())
 }
 
 fn role(word: &str) -> Result<Role, String> {

@@ -70,12 +70,8 @@ pub fn end_rotation(data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<()> {
 
 /// The VAPID keys that an older version kept in the data folder.
 pub fn old_vapid_keys(data_dir: &Path) -> anyhow::Result<Option<VapidKeys>> {
-    read_vapid_keys(&data_dir.join(OLD_VAPID_FILE))
-}
-
-/// The VAPID keys in a file; `None` when there is no such file.
-pub fn read_vapid_keys(path: &Path) -> anyhow::Result<Option<VapidKeys>> {
-    let Some(json) = text(path)? else { return Ok(None) };
+    let path = data_dir.join(OLD_VAPID_FILE);
+    let Some(json) = text(&path)? else { return Ok(None) };
     let keys = VapidKeys::from_json(&json);
     keys.map(Some).with_context(|| format!("{}: restore it from a backup", path.display()))
 }
@@ -194,14 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_npm_web_push_are_read() {
+    fn keys_of_an_older_version_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.json");
-        assert!(read_vapid_keys(&path).unwrap().is_none());
-        let ours = VapidKeys::generate(&SystemClock);
-        let theirs = ours.to_json().unwrap();
-        let theirs = theirs.replace("public_key", "publicKey").replace("private_key", "privateKey");
-        fs::write(&path, theirs).unwrap();
-        assert_eq!(read_vapid_keys(&path).unwrap().unwrap().public_key(), ours.public_key());
+        assert!(old_vapid_keys(folder.path()).unwrap().is_none());
+        let keys = VapidKeys::generate(&SystemClock);
+        let file = folder.path().join(OLD_VAPID_FILE);
+        fs::write(&file, keys.to_json().unwrap()).unwrap();
+        assert_eq!(old_vapid_keys(folder.path()).unwrap().unwrap().public_key(), keys.public_key());
+        fs::write(&file, "{").unwrap();
+        let error = old_vapid_keys(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("backup"), "{error}");
     }
 }

@@ -14,6 +14,7 @@ mod m20261125_000008_sealed;
 mod m20261127_000009_generations;
 mod m20261127_000010_rounds;
 mod m20261127_000011_claims;
+mod m20261201_000012_successors;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 pub use sea_orm_migration::{MigrationStatus, SchemaManager};
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000009_generations::Migration),
             Box::new(m20261127_000010_rounds::Migration),
             Box::new(m20261127_000011_claims::Migration),
+            Box::new(m20261201_000012_successors::Migration),
         ]
     }
 }

@@ -1,5 +1,7 @@
 //! What a reader wants to hear of, and when: parsed alike when opting in and when choosing anew.
 
+use std::collections::{BTreeSet, HashSet};
+
 use chrono_tz::Tz;
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
@@ -21,7 +23,7 @@ const MOST_PER_DAY: i32 = 1_000;
 pub struct Choice {
     /// The edition's locale.
     pub locale: Option<String>,
-    /// These categories and what is below them.
+    /// These categories and what is below them; what took the place of one that is gone.
     pub categories: Option<Vec<Uuid>>,
     /// Stories with one of these tags.
     pub tags: Option<Vec<Uuid>>,
@@ -135,18 +137,23 @@ impl Choice {
             }
         }
         if let Some(chosen) = &self.categories {
-            topics.categories = distinct("categories", chosen, &mut faults);
+            let ids = distinct("categories", chosen, &mut faults);
+            // Browsers go on asking for what their readers chose when they opted in.
+            let successors = storage::category_successor::of(connection, &ids).await?;
+            let now = |id: &Uuid| *successors.get(id).unwrap_or(id);
+            topics.categories = BTreeSet::from_iter(ids.iter().map(now)).into_iter().collect();
             let known = storage::category::hold(connection, &topics.categories).await?;
-            if known != topics.categories.len() {
-                let message = "names a category that does not exist";
-                faults.push(Rejection::at("categories", C::CATEGORY_NOT_FOUND, message));
+            let chosen = Vec::from_iter(chosen.iter().map(now));
+            for at in unknown("categories", (&chosen, &topics.categories), &known) {
+                faults.push(Rejection::at(&at, C::CATEGORY_NOT_FOUND, "there is no such category"));
             }
         }
         if let Some(chosen) = &self.tags {
             topics.tags = distinct("tags", chosen, &mut faults);
-            if storage::tag::by_ids(connection, &topics.tags).await?.len() != topics.tags.len() {
-                let message = "names a tag that does not exist";
-                faults.push(Rejection::at("tags", C::TAG_NOT_FOUND, message));
+            let known = storage::tag::by_ids(connection, &topics.tags).await?;
+            let known = known.into_iter().map(|tag| tag.id).collect();
+            for at in unknown("tags", (chosen, &topics.tags), &known) {
+                faults.push(Rejection::at(&at, C::TAG_NOT_FOUND, "there is no such tag"));
             }
         }
         topics.breaking_only = self.breaking_only.unwrap_or(topics.breaking_only);
@@ -173,6 +180,17 @@ fn distinct<C: From<FieldCode>>(field: &str, ids: &[Uuid], faults: &mut Faults<C
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// Where those among the chosen ids that were looked for stand and are not known.
+fn unknown(
+    field: &str,
+    (chosen, looked_for): (&[Uuid], &[Uuid]),
+    known: &HashSet<Uuid>,
+) -> Vec<String> {
+    let is_unknown = |(_, id): &(usize, &Uuid)| looked_for.contains(id) && !known.contains(id);
+    let all = chosen.iter().enumerate();
+    all.filter(is_unknown).map(|(number, _)| format!("{field}.{number}")).collect()
 }
 
 fn parse_quiet<C: From<FieldCode>>(quiet: &Quiet, faults: &mut Faults<C>) -> Option<QuietHours> {

@@ -46,41 +46,47 @@ pub async fn create_alert(
     article_id: Uuid,
     input: Input,
 ) -> Result<Alert, Failure<Code>> {
-    let (change, alert) = write(app, viewer, article_id, input).await?;
-    change.commit().await?;
-    Ok(alert)
-}
-
-/// The alert as it would be, and how many it would concern. Whatever would be refused is; nothing is
-/// kept.
-pub async fn preview_alert(
-    app: &App,
-    viewer: &Viewer,
-    article_id: Uuid,
-    input: Input,
-) -> Result<(Alert, Size), Failure<Code>> {
-    // Written like any other, and dropped instead of committed.
-    let (_, alert) = write(app, viewer, article_id, input).await?;
-    let size = storage::audience::size_of(app.db.connection(), &alert).await?;
-    Ok((alert, size))
-}
-
-async fn write(
-    app: &App,
-    viewer: &Viewer,
-    article_id: Uuid,
-    input: Input,
-) -> Result<(Change, Alert), Failure<Code>> {
-    viewer.check(Permission::PublishArticles)?;
-    let mut change = app.begin().await?;
+    let mut change = begin(app, viewer, article_id).await?;
     let tx = change.transaction();
-    // Locked, so that two clicks come one after the other.
-    storage::article_write::lock(tx, article_id).await?;
     let article = storage::article::by_id(tx, article_id, Visibility::Published).await?;
     let Some(article) = article else {
         let message = "there is no such article before readers; publish it first";
         return Err(Rejection::at("article", Code::ArticleNotFound, message).into());
     };
     let alert = queue_alert(app, &mut change, viewer, &article, &input).await?;
-    Ok((change, alert))
+    change.commit().await?;
+    Ok(alert)
+}
+
+/// The alert as it would be, and how many it would concern; of a story that is not out, as if it were
+/// published with one. Whatever would be refused is; nothing is kept.
+pub async fn preview_alert(
+    app: &App,
+    viewer: &Viewer,
+    article_id: Uuid,
+    input: Input,
+) -> Result<(Alert, Size), Failure<Code>> {
+    let mut change = begin(app, viewer, article_id).await?;
+    let tx = change.transaction();
+    let article = match storage::article::by_id(tx, article_id, Visibility::Published).await? {
+        Some(article) => Some(article),
+        None => storage::article::with_latest_text(tx, article_id).await?,
+    };
+    let Some(article) = article else {
+        let message = "there is no such article";
+        return Err(Rejection::at("article", Code::ArticleNotFound, message).into());
+    };
+    // Written like any other, and dropped instead of committed.
+    let alert = queue_alert(app, &mut change, viewer, &article, &input).await?;
+    drop(change);
+    let size = storage::audience::size_of(app.db.connection(), &alert).await?;
+    Ok((alert, size))
+}
+
+/// A change that has its article to itself: two clicks come one after the other.
+async fn begin(app: &App, viewer: &Viewer, article_id: Uuid) -> Result<Change, Failure<Code>> {
+    viewer.check(Permission::PublishArticles)?;
+    let change = app.begin().await?;
+    storage::article_write::lock(change.transaction(), article_id).await?;
+    Ok(change)
 }

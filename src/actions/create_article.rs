@@ -81,7 +81,7 @@ pub async fn create_article(
             let message = format!("there is no edition {}", input.locale);
             Rejection::at("locale", Code::EditionNotFound, message)
         }));
-    if storage::category::hold(tx, &[input.category]).await? == 0 {
+    if storage::category::hold(tx, &[input.category]).await?.is_empty() {
         faults.push(Rejection::at("category", Code::CategoryNotFound, "there is no such category"));
     }
     faults.check()?;

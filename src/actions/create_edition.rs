@@ -91,7 +91,7 @@ pub(super) fn parse<C: From<FieldCode>>(app: &App, input: Input) -> Result<Editi
     };
     let most = |cap: i32| u16::try_from(cap).ok().filter(|cap| (1..=MAX_ALERTS).contains(cap));
     let alerts_per_day = input.alerts_per_day.and_then(|cap| {
-        let message = format!("must lie between 1 and {MAX_ALERTS}");
+        let message = format!("must lie between 1 and {MAX_ALERTS}, or be null for no limit");
         faults.take(most(cap).ok_or_else(|| Rejection::invalid("alertsPerDay", message)))
     });
     faults.check()?;

@@ -108,5 +108,6 @@ async fn replace(
             .await?;
     }
     slug_redirect::retarget(tx, Noun::Category, id, Some(replacement)).await?;
+    storage::category_successor::put(tx, id, replacement).await?;
     Ok(())
 }

@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::lock_alert::lock_alert;
 use crate::app::App;
 use crate::domain::alert::{Alert, AlertState, Counts};
 use crate::domain::failure::{Failure, Rejection};
 use crate::domain::viewer::{Permission, Viewer};
 use crate::storage;
-use crate::storage::article::Visibility;
 
 /// Why nobody is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +28,8 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
     let change = app.begin().await?;
     let tx = change.transaction();
     let missing = || Rejection::at("id", Code::AlertNotFound, "there is no such alert");
-    let alert = storage::alert::by_id(tx, id).await?.ok_or_else(missing)?;
-    // Before the alert, as whoever takes the story back does.
-    storage::article_write::lock(tx, alert.article_id).await?;
-    let story = storage::article::by_id(tx, alert.article_id, Visibility::Published).await?;
-    let alert = storage::alert::lock(tx, id).await?.ok_or_else(missing)?;
-    if story.is_none() && !alert.test {
+    let (alert, is_published) = lock_alert(tx, id).await?.ok_or_else(missing)?;
+    if !is_published && !alert.test {
         let message = "its story is not before readers; publish it first";
         return Err(Rejection::at("id", Code::WrongState, message).into());
     }
@@ -49,7 +45,7 @@ pub async fn replay_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
     }
     // What grew old before it came to somebody is over.
     let missed = if is_over { storage::alert_shard::forget_missed(tx, id, true).await? } else { 0 };
-    let revived = missed + storage::alert_retry::revive(tx, id, app.now()).await?;
+    let revived = missed + storage::alert_dead_letter::revive(tx, id, app.now()).await?;
     if revived == 0 {
         let message = "nobody was given up who is still subscribed";
         return Err(Rejection::at("id", Code::NothingToReplay, message).into());

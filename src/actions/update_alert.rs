@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::alert_input::{AlertCodes, Input};
+use super::lock_alert::lock_alert;
 use super::takes_field_codes;
 use crate::app::App;
 use crate::domain::alert::{Alert, AlertState, Counts};
@@ -25,7 +26,7 @@ pub enum Code {
     AlertNotFound,
     /// There is no edition of this locale.
     EditionNotFound,
-    /// It was called back.
+    /// It was called back, or is a test, or its story is not before readers.
     WrongState,
 }
 takes_field_codes!(Code);
@@ -45,12 +46,19 @@ pub async fn update_alert(
     viewer.check(Permission::PublishArticles)?;
     let mut change = app.begin().await?;
     let tx = change.transaction();
-    let Some(old) = storage::alert::lock(tx, id).await? else {
+    let Some((old, is_published)) = lock_alert(tx, id).await? else {
         return Err(Rejection::at("id", Code::AlertNotFound, "there is no such alert").into());
     };
+    let wrong = |message| Err(Rejection::at("id", Code::WrongState, message).into());
+    if old.test {
+        // A further round of it would reach everybody.
+        return wrong("it is a test, which goes to one browser; send another by alertTest");
+    }
     if old.state == AlertState::Cancelled {
-        let message = "the alert was called back; create another one";
-        return Err(Rejection::at("id", Code::WrongState, message).into());
+        return wrong("the alert was called back; create another one");
+    }
+    if !is_published {
+        return wrong("its story is not before readers; publish it first");
     }
     if input.scheduled_at.is_some() && old.state != AlertState::Scheduled {
         let message = "the alert is out already; only one that waits is sent at another time";
@@ -73,7 +81,7 @@ pub async fn update_alert(
             storage::alert_round::end_delivery(tx, id, app.now()).await?;
             // The further round reaches them too, and may give them up itself.
             let missed = storage::alert_shard::forget_missed(tx, id, false).await?;
-            let failed = -missed - storage::alert_retry::exhume(tx, id).await?;
+            let failed = -missed - storage::alert_dead_letter::exhume(tx, id).await?;
             let counts = Counts { failed, ..Counts::default() };
             storage::alert_round::count(tx, id, (counts, false)).await?;
             Alert {

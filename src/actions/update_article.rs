@@ -106,7 +106,7 @@ pub async fn update_article(
             }))
         });
     if let Some(category) = input.category {
-        if held == 0 {
+        if held.is_empty() {
             faults.push(Rejection::at(
                 "category",
                 Code::CategoryNotFound,

@@ -103,7 +103,7 @@ enum Story {
 }
 
 pub(super) async fn run(config: Config, what: AlertCommand) -> anyhow::Result<()> {
-    let app = App::open(config).await?;
+    let app = App::open_existing(config).await?;
     app.migrate().await?;
     match what {
         AlertCommand::Send(send) => run_send(&app, send).await,

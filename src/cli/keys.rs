@@ -39,16 +39,23 @@ pub(super) enum KeysCommand {
         file: PathBuf,
     },
     /// Makes the master key in this data folder the newsroom's, when the one before is lost for
-    /// good: each reader hears nothing more until the next visit.
-    Adopt,
+    /// good: each reader hears nothing more until the next visit. Says how many they are, and does nothing
+    /// without --yes.
+    Adopt {
+        /// Does it.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl KeysCommand {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
-        if matches!(self, Self::Adopt) {
-            return adopt(App::open_anew(config).await?).await;
-        }
-        let app = App::open(config).await?;
+        let app = match self {
+            Self::Adopt { yes } => return adopt(App::open_anew(config).await?, yes).await,
+            // What other newsrooms begin with, too.
+            Self::Generate | Self::Import { .. } => App::open(config).await?,
+            _ => App::open_existing(config).await?,
+        };
         app.migrate().await?;
         agree_on_keys(&app).await.map_err(Failure::into_words)?;
         match self {
@@ -58,11 +65,18 @@ impl KeysCommand {
             Self::RotateMaster => rotate_master(&app).await,
             Self::RotateVapid => add(&app, VapidKeys::generate(&*app.clock)).await,
             Self::Import { file } => {
-                let pair = keys::read_vapid_keys(&file)?;
-                add(&app, pair.with_context(|| format!("there is no file {}", file.display()))?)
-                    .await
+                let json = std::fs::read_to_string(&file);
+                let json = json.with_context(|| format!("cannot read {}", file.display()))?;
+                let pair = VapidKeys::from_json(&json).with_context(|| {
+                    format!(
+                        "{}: expected {{\"publicKey\": \"…\", \"privateKey\": \"…\"}}, both base64url, as \
+                         `web-push generate-vapid-keys --json` prints them",
+                        file.display()
+                    )
+                })?;
+                add(&app, pair).await
             }
-            Self::Adopt => Ok(()),
+            Self::Adopt { .. } => Ok(()),
         }
     }
 }
@@ -72,11 +86,28 @@ async fn public_key(app: &App) -> anyhow::Result<String> {
     Ok(newest.context("there is no VAPID key")?.1)
 }
 
-async fn adopt(app: App) -> anyhow::Result<()> {
+async fn adopt(app: App, yes: bool) -> anyhow::Result<()> {
     app.migrate().await?;
+    let lost = lost(&app).await?;
+    anyhow::ensure!(
+        yes || lost == 0,
+        "the lost key seals {lost} push subscriptions: their readers hear nothing more until their next visit. \
+         If no other machine and no backup has it: khabar keys adopt --yes"
+    );
+    app.vault.change_master(keys::load_or_generate(&app.config.data_dir, &*app.clock)?);
     let adopted = adopt_keys(&app).await.map_err(Failure::into_words)?;
     let said = if adopted { "adopted" } else { "nothing to do: it is the newsroom's already" };
     say(&format!("{said}\nVAPID key  {}\n", public_key(&app).await?))
+}
+
+/// How many push subscriptions this machine's master key does not open.
+async fn lost(app: &App) -> anyhow::Result<u64> {
+    let connection = app.db.connection();
+    if app.vault.is_opened(connection).await? != Some(false) {
+        return Ok(0);
+    }
+    let keys = storage::vault::data_keys(connection).await?;
+    Ok(keys.iter().map(|key| key.push_subscriptions).sum())
 }
 
 async fn add(app: &App, pair: VapidKeys) -> anyhow::Result<()> {
@@ -110,7 +141,7 @@ async fn rotate_data(app: &App) -> anyhow::Result<()> {
 async fn rotate_master(app: &App) -> anyhow::Result<()> {
     rotate_master_key(app).await?;
     say(&format!(
-        "{} holds another key from now on: copy it to every machine of the newsroom. Servers and workers that run take it up.\n\
+        "{} holds another key from now on: copy it to every machine of the newsroom, and to your backup. Servers and workers that run take it up.\n\
          When somebody may have read the one before, run khabar keys rotate-data once it is copied.\n",
         app.config.data_dir.join(keys::FILE).display()
     ))

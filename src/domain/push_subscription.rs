@@ -59,10 +59,12 @@ impl Endpoint {
                 Ok(Self(url))
             }
             Some(Host::Domain(domain)) if is_trusted(domain, rules) => {
-                if url.scheme() == "https" && url.port().is_none() {
-                    Ok(Self(url))
-                } else {
+                if url.scheme() != "https" || url.port().is_some() {
                     Err("must be https on the usual port")
+                } else if url.path() == "/" && url.query().is_none() {
+                    Err("names a push service and no browser")
+                } else {
+                    Ok(Self(url))
                 }
             }
             _ => Err("is at no push service that this newsroom knows; its operator can add one"),

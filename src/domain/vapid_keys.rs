@@ -82,6 +82,14 @@ mod tests {
     use crate::domain::clock::SystemClock;
 
     #[test]
+    fn keys_of_npm_web_push_are_read() {
+        let ours = VapidKeys::generate(&SystemClock);
+        let json = ours.to_json().unwrap();
+        let theirs = json.replace("public_key", "publicKey").replace("private_key", "privateKey");
+        assert_eq!(VapidKeys::from_json(&theirs).unwrap().public_key(), ours.public_key());
+    }
+
+    #[test]
     fn keys_survive_being_saved_and_mixed_ones_are_refused() {
         let (one, other) = (VapidKeys::generate(&SystemClock), VapidKeys::generate(&SystemClock));
         let json = one.to_json().unwrap();

@@ -7,6 +7,7 @@ use super::alert_preview::{self, AlertPreview};
 use super::context::KhabarContext;
 use super::errors::{settle, user_errors};
 use super::ids::{self, Kind};
+use super::instant::Instant;
 use super::patch;
 use crate::actions::alert_input::{Input, Translation};
 use crate::actions::cancel_alert::{self, cancel_alert};
@@ -15,7 +16,6 @@ use crate::actions::replay_alert::{self, replay_alert};
 use crate::actions::test_alert::{self, test_alert};
 use crate::actions::update_alert::{self, update_alert};
 use crate::domain::alert::Action;
-use crate::domain::clock::Timestamp;
 use crate::domain::edition::canonical_locale;
 
 /// Words for the readers of a further edition. They are led to the story in their language, if
@@ -57,7 +57,7 @@ pub struct AlertInput {
     urgency: Option<AlertUrgency>,
     /// When it is to be sent, at most 366 days ahead; at once when absent. Null in a correction sends one
     /// that waits at once.
-    scheduled_at: MaybeUndefined<Timestamp>,
+    scheduled_at: MaybeUndefined<Instant>,
     /// Alerts readers once more of a story that they have been alerted of. Without it a second alert
     /// is refused, so that a click that came twice does no harm.
     #[graphql(default)]
@@ -79,7 +79,7 @@ impl From<AlertInput> for Input {
             image: patch(input.image),
             actions: input.actions.map(|all| all.into_iter().map(action).collect()),
             urgency: input.urgency.map(Into::into),
-            scheduled_at: patch(input.scheduled_at),
+            scheduled_at: patch(input.scheduled_at).map(|at| at.map(Into::into)),
             again: input.again,
         }
     }
@@ -116,7 +116,7 @@ user_errors!(
         AlertNotFound,
         /// There is no edition of this locale.
         EditionNotFound,
-        /// It was called back, or is out and cannot be put off.
+        /// It was called back, or is a test, or its story is not before readers; or it is out and cannot be put off.
         WrongState,
     }
 );
@@ -210,7 +210,8 @@ impl AlertMutation {
         Ok(Some(AlertCreatePayload { alert: alert.map(Alert), user_errors }))
     }
 
-    /// Shows what `alertCreate` would do with the same input, and does nothing. For editors.
+    /// Shows what `alertCreate` would do with the same input, and does nothing. A story that is not out is
+    /// taken as if it were published with the alert. For editors.
     async fn alert_preview(
         &self,
         ctx: &Context<'_>,
@@ -268,7 +269,8 @@ impl AlertMutation {
         Ok(Some(AlertReplayPayload { alert: alert.map(Alert), user_errors }))
     }
 
-    /// Sends the alert of a story, a draft too, to one's own browser and to nobody else. For editors.
+    /// Sends the alert of a story, a draft too, to one's own browser and to nobody else, and at once whatever
+    /// `scheduledAt` says. For editors.
     async fn alert_test(
         &self,
         ctx: &Context<'_>,

@@ -7,12 +7,12 @@ use uuid::Uuid;
 use super::article::{Article, ArticleState};
 use super::context::KhabarContext;
 use super::edition;
-use super::errors::{error, instant};
+use super::errors::error;
 use super::ids::{self, Kind};
+use super::instant::Instant;
 use super::loaders::ArticleKey;
 use super::paging::{PageArgs, connection};
 use crate::domain::article as domain;
-use crate::domain::clock::Timestamp;
 use crate::domain::page::{Cursor, Order};
 use crate::domain::slug;
 use crate::domain::viewer::Permission;
@@ -33,9 +33,9 @@ pub struct ArticleFilterInput {
     /// Only breaking news, or none of it.
     breaking: Option<bool>,
     /// Published at this instant or later.
-    published_from: Option<Timestamp>,
+    published_from: Option<Instant>,
     /// Published before this instant.
-    published_before: Option<Timestamp>,
+    published_before: Option<Instant>,
     /// In these states; PUBLISHED when absent. Other states are for staff.
     states: Option<Vec<ArticleState>>,
 }
@@ -164,8 +164,8 @@ async fn parse_filter(
         author_id: input.author.map(|id| ids::of(Kind::Author, &id)),
         tag_id: input.tag.map(|id| ids::of(Kind::Tag, &id)),
         breaking: input.breaking,
-        published_from: instant("filter.publishedFrom", input.published_from)?,
-        published_before: instant("filter.publishedBefore", input.published_before)?,
+        published_from: input.published_from.map(Into::into),
+        published_before: input.published_before.map(Into::into),
     })
 }
 

@@ -4,8 +4,9 @@ use async_graphql::ID;
 use async_graphql::{Context, Enum, Error, InputObject, MaybeUndefined, Object, SimpleObject};
 
 use super::context::KhabarContext;
-use super::errors::{instant, settle, user_errors};
+use super::errors::{settle, user_errors};
 use super::ids::{self, Kind};
+use super::instant::Instant;
 use super::patch;
 use crate::actions::create_edition::{self, create_edition};
 use crate::actions::update_edition::{self, update_edition};
@@ -72,10 +73,10 @@ impl Edition {
         #[graphql(
             desc = "The instant to write, in the years 1 to 9999; the server's clock when absent."
         )]
-        at: Option<Timestamp>,
+        at: Option<Instant>,
     ) -> Result<LocalTime, Error> {
-        let instant = match instant("at", at)? {
-            Some(at) => at,
+        let instant = match at {
+            Some(Instant(at)) => at,
             None => ctx.app()?.now(),
         };
         let formatted = local_time::format(instant, &self.0.locale, self.0.time_zone)?;

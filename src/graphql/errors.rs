@@ -13,7 +13,6 @@ use async_graphql::{Error, ErrorExtensions, Request, Response, ServerError, Serv
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use crate::domain::clock::{self, Timestamp};
 use crate::domain::failure::{Failure, Rejection};
 
 /// Identifies a request in the log and in an error; put into the request's data by the edge.
@@ -23,15 +22,6 @@ pub struct RequestId(pub String);
 /// An error of the caller's making, with its code in the extensions.
 pub fn error(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
-}
-
-/// An instant that a client sent, if databases hold it and calendars write it.
-pub fn instant(argument: &str, at: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
-    if at.is_none_or(clock::is_kept) {
-        return Ok(at);
-    }
-    let message = format!("{argument} is out of range; it must lie in the years 1 to 9999");
-    Err(error("BAD_USER_INPUT", message))
 }
 
 /// Too often; `extensions.retryAfter` says in how many seconds it is worth trying again.

@@ -364,7 +364,7 @@ impl Loader<GivenUpKey> for Reader {
         keys: &[GivenUpKey],
     ) -> Result<HashMap<GivenUpKey, Self::Value>, Arc<DbErr>> {
         let ids = ids(keys, |key| key.0);
-        let found = storage::alert_retry::buried(self.0.connection(), &ids).await?;
+        let found = storage::alert_dead_letter::buried(self.0.connection(), &ids).await?;
         Ok(found.into_iter().map(|(id, answers)| (GivenUpKey(id), answers)).collect())
     }
 }

@@ -15,6 +15,7 @@ mod credit;
 mod edition;
 pub mod errors;
 pub mod ids;
+mod instant;
 pub mod limits;
 mod live;
 mod loaders;

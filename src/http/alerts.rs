@@ -3,7 +3,7 @@
 //! Neither needs a cookie, a script or an account: what an address says is enough.
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -19,11 +19,14 @@ use crate::storage::article::Visibility;
 /// longer before readers leads to the front page.
 pub(super) async fn open(
     State(edge): State<Edge>,
-    Path((alert, locale)): Path<(Uuid, String)>,
+    Path((alert, locale)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let target = story(&edge, alert, &locale).await.map_err(Refusal::internal)?;
-    if target.is_some() {
-        edge.app.clicks.count(alert);
+    let mut target = None;
+    if let Ok(alert) = Uuid::try_parse(&alert) {
+        target = story(&edge, alert, &locale).await.map_err(Refusal::internal)?;
+        if target.is_some() {
+            edge.app.clicks.count(alert);
+        }
     }
     let target = target.unwrap_or_else(|| edge.app.config.public_url.to_string());
     // Found, not moved: each opening is to be counted.
@@ -58,8 +61,9 @@ async fn story(edge: &Edge, alert: Uuid, locale: &str) -> Result<Option<String>,
 pub(super) async fn ask_opt_out(
     State(edge): State<Edge>,
     Path(token): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Html<String>, Refusal> {
-    let words = words(&edge, &token).await.map_err(Refusal::internal)?;
+    let words = words(&edge, &token, &headers).await.map_err(Refusal::internal)?;
     let form = format!("<form method=\"post\"><button>{}</button></form>", words.button);
     Ok(page(words, words.question, &form))
 }
@@ -68,8 +72,9 @@ pub(super) async fn ask_opt_out(
 pub(super) async fn opt_out(
     State(edge): State<Edge>,
     Path(token): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Html<String>, Refusal> {
-    let words = words(&edge, &token).await.map_err(Refusal::internal)?;
+    let words = words(&edge, &token, &headers).await.map_err(Refusal::internal)?;
     opt_out::opt_out(&edge.app, &token).await.map_err(Refusal::internal)?;
     Ok(page(words, words.done, ""))
 }
@@ -108,18 +113,28 @@ const SORANI: Words = Words {
     done: "ئاگادارییەکان ڕاگیران. هەر کاتێک بتەوێت دەتوانیت لە ماڵپەڕەکەمان دووبارە چالاکیان بکەیتەوە.",
 };
 
-/// The words of the edition that the reader of a link chose; English once the link is of nothing.
-async fn words(edge: &Edge, token: &str) -> anyhow::Result<Words> {
+/// The words of the edition that the reader of a link chose; of the browser's language once the link is of
+/// nothing.
+async fn words(edge: &Edge, token: &str, headers: &HeaderMap) -> anyhow::Result<Words> {
     let connection = edge.app.db.connection();
-    let Some(id) = opt_out_key(&edge.app).await?.open(token) else { return Ok(ENGLISH) };
-    let chosen = storage::push_subscription::edition_of(connection, id).await?;
+    let mut chosen = None;
+    if let Some(id) = opt_out_key(&edge.app).await?.open(token) {
+        chosen = storage::push_subscription::edition_of(connection, id).await?;
+    }
     let edition = storage::edition::by_ids(connection, &Vec::from_iter(chosen)).await?.pop();
-    let language = edition.as_ref().and_then(|edition| edition.locale.split('-').next());
-    Ok(match language {
-        Some("ar") => ARABIC,
-        Some("ckb") => SORANI,
-        _ => ENGLISH,
-    })
+    let accepted = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok();
+    let known = match &edition {
+        Some(edition) => in_language(&edition.locale),
+        // Browsers write what is dearest to their reader first.
+        None => accepted().and_then(|tags| tags.split(',').find_map(in_language)),
+    };
+    Ok(known.unwrap_or(ENGLISH))
+}
+
+/// The words in the language of a tag, if there are any.
+fn in_language(tag: &str) -> Option<Words> {
+    let language = tag.trim().split(['-', ';']).next()?;
+    [ENGLISH, ARABIC, SORANI].into_iter().find(|words| words.lang.eq_ignore_ascii_case(language))
 }
 
 fn page(words: Words, text: &str, form: &str) -> Html<String> {

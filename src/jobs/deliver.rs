@@ -62,16 +62,11 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
         }
         let now = letters(work, std::mem::take(&mut page.now), &mut stock);
         let behind = Shard { cursor: page.end, ..shard };
-        let (sent, ahead) = tokio::join!(
-            send_page(work, (&alert, &messages, &selection), now, shard),
+        let (done, ahead) = tokio::join!(
+            deal_with(work, (&alert, &messages, &selection), (page, now), shard),
             read_ahead(work, &selection, &behind),
         );
-        let sent = sent?;
-        let resting = sent.resting;
-        let (end, waves) = (page.end, std::mem::take(&mut page.waves));
-        let ledger = ledger(sent, page, app.now());
-        let write = || write_down(work, &alert, &shard, (end, &waves), &ledger);
-        let Some(leased_until) = insist(write).await? else { return Ok(None) };
+        let Some((leased_until, resting)) = done? else { return Ok(None) };
         let Some(next) = ahead? else { return Ok(resting) };
         shard = Shard { leased_until, ..behind };
         (selection, page) = next;
@@ -83,6 +78,23 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
             (selection, page) = read(work, &selection, &shard).await?;
         }
     }
+}
+
+/// Sends a page, and writes it down. Says until when the shard is held, and the push service is left alone;
+/// `None` when the delivery is over.
+async fn deal_with(
+    work: &Work,
+    alert: (&Alert, &Messages, &Selection),
+    (mut page, now): (Selected, Vec<Letter>),
+    shard: Shard,
+) -> anyhow::Result<Option<(Timestamp, Option<Resting>)>> {
+    let sent = send_page(work, alert, now, shard).await?;
+    let resting = sent.resting;
+    let (end, waves) = (page.end, std::mem::take(&mut page.waves));
+    let ledger = ledger(sent, page, work.app.now());
+    let write = || write_down(work, alert.0, &shard, (end, &waves), &ledger);
+    let leased_until = keep(work, &shard, insist(write)).await?;
+    Ok(leased_until.map(|until| (until, resting)))
 }
 
 /// Sends a page. Those who have not got their turn in time, though their service takes messages, are
@@ -161,6 +173,11 @@ async fn may_go_on(work: &Work, alert: &Alert, shard: &mut Shard) -> Result<bool
     Held::Shard(*shard).extend(&work.leases).await
 }
 
+/// Keeps the shard while a page of it waits to be written down.
+async fn keep<T>(work: &Work, shard: &Shard, writing: impl Future<Output = T>) -> T {
+    Held::Shard(*shard).during(work, writing).await
+}
+
 /// Whether more urgent news waits for the same push service.
 async fn is_outranked(work: &Work, shard: &Shard) -> Result<bool, sea_orm::DbErr> {
     let now = (work.app.now(), work.leases.term().0);
@@ -222,7 +239,7 @@ async fn expire(
 ) -> anyhow::Result<()> {
     if shard.due_at.is_none() {
         let missed = selection.count(&work.app, &shard).await?;
-        insist(|| give_up(work, alert, &shard, missed)).await?;
+        keep(work, &shard, insist(|| give_up(work, alert, &shard, missed))).await?;
         return Ok(());
     }
     // Those of a wave are told apart by reading them. Whom the first pass did not come to is not its own.
@@ -237,7 +254,7 @@ async fn expire(
             ..Ledger::default()
         };
         let write = || write_down(work, alert, &shard, (end, &page.waves), &ledger);
-        let Some(leased_until) = insist(write).await? else { return Ok(()) };
+        let Some(leased_until) = keep(work, &shard, insist(write)).await? else { return Ok(()) };
         (shard, selection) = (Shard { cursor: end, leased_until, ..shard }, decides);
     }
     Ok(())

@@ -8,6 +8,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Work;
 use crate::app::App;
 use crate::domain::clock::Timestamp;
 use crate::domain::job::LEASE;
@@ -108,6 +109,14 @@ impl Held {
             }
         });
         (AbortOnDropHandle::new(beat), lost)
+    }
+
+    /// Keeps the work until what became of it is written down. That waits for the alert's lock, which a replay
+    /// may hold for longer than a lease.
+    pub(super) async fn during<T>(self, work: &Work, writing: impl Future<Output = T>) -> T {
+        let _heartbeat = self.keep(work.leases.clone());
+        let _turn = work.writing.acquire().await;
+        writing.await
     }
 
     /// Keeps the work for longer. False when it is lost.

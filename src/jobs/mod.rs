@@ -15,7 +15,7 @@ pub mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -30,6 +30,9 @@ struct Work {
     leases: lease::LeaseClock,
     traffic: traffic::Traffic,
     opt_out: OptOutKey,
+    /// Turns of those who write down what was sent. They may wait for their alert with a connection in hand,
+    /// and half of the connections are left to whoever tells that they live.
+    writing: Arc<Semaphore>,
     /// Told when prepared keys were used up.
     keys_used: Arc<Notify>,
     shutdown: CancellationToken,

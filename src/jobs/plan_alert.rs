@@ -33,8 +33,9 @@ async fn divide(app: &App, alert_id: Uuid) -> Result<(), Unfinished> {
         return Err(Unfinished::GiveUp("there is no such alert".to_owned()));
     };
     let is_due = alert.scheduled_at.is_none_or(|at| at <= app.now());
-    if !matches!(alert.state, AlertState::Scheduled | AlertState::Queued) || !is_due {
-        // Planned or called back already; or put off, and another job is to come.
+    let waits = matches!(alert.state, AlertState::Scheduled | AlertState::Queued);
+    if !waits || !is_due || alert.test {
+        // Planned or called back already; or put off, and another job is to come; or for one browser.
         return Ok(());
     }
     let story = storage::article::by_id(tx, alert.article_id, Visibility::Published).await?;

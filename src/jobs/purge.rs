@@ -24,7 +24,7 @@ pub(super) async fn run(app: &App) -> Result<(), Unfinished> {
     let change = app.begin().await?;
     let tx = change.transaction();
     let before = app.now() - DEAD_LETTERS_KEPT;
-    let dead_letters = storage::alert_retry::purge(tx, before).await?;
+    let dead_letters = storage::alert_dead_letter::purge(tx, before).await?;
     change.commit().await?;
     let change = app.begin().await?;
     let shards = storage::alert_shard::purge(change.transaction(), before).await?;

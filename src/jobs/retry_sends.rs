@@ -9,11 +9,12 @@ use super::lease::Held;
 use super::prepare_keys::Stock;
 use super::select::Selection;
 use super::send::{Messages, letters, send_all};
-use super::settle::{Ledger, Tried, insist, settle};
+use super::settle::{Ledger, Tried, insist, lock, settle};
 use crate::app::App;
 use crate::domain::alert::{Alert, AlertState};
+use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
-use crate::push::{Outcome, Resting};
+use crate::push::{Outcome, Resting, Sent};
 use crate::storage;
 use crate::storage::alert_retry::{Batch, Retry};
 
@@ -25,7 +26,9 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let app = &work.app;
     let alert = storage::alert::by_id(app.db.connection(), batch.alert_id).await?;
     let alert = alert.context("a retry without its alert")?;
-    if alert.state != AlertState::Sending {
+    // Looked at after the alert was read: a round may have begun in between.
+    let is_held = Held::Retries(batch.clone()).extend(&work.leases).await?;
+    if alert.state != AlertState::Sending || !is_held {
         // Called back, or corrected: a further round reaches them.
         write_down(app, &alert, &batch, (&Ledger::default(), &[])).await?;
         return Ok(None);
@@ -68,18 +71,25 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let held = Held::Retries(batch.clone());
     let letters = letters(work, now, &mut Stock::default());
     let sent = send_all(work, &messages, letters, held).await?;
+    let resting = sent.resting;
+    enter(&mut ledger, sent, &before, app.now());
+    let writing = insist(|| write_down(app, &alert, &batch, (&ledger, &declined)));
+    Held::Retries(batch.clone()).during(work, writing).await?;
+    Ok(resting)
+}
+
+/// Enters what was sent, after what was known before.
+fn enter(ledger: &mut Ledger, sent: Sent, before: &HashMap<i64, Retry>, now: Timestamp) {
     ledger.tried.extend(sent.tried.into_iter().map(|(recipient, outcome)| Tried {
         attempts: before.get(&recipient.id).map_or(1, |retry| retry.attempts + 1),
         recipient,
         outcome,
     }));
     let waits = |(recipient, resting): (Recipient, Option<Resting>)| {
-        let due_at = resting.map_or(app.now(), |resting| resting.until);
+        let due_at = resting.map_or(now, |resting| resting.until);
         before.get(&recipient.id).map(|retry| (*retry, due_at))
     };
     ledger.waiting.extend(sent.untried.into_iter().filter_map(waits));
-    insist(|| write_down(app, &alert, &batch, (&ledger, &declined))).await?;
-    Ok(sent.resting)
 }
 
 /// Claims a batch that is due, of a push service that has a lane free.
@@ -87,7 +97,7 @@ pub(super) async fn claim(work: &Work) -> Result<Option<Batch>, sea_orm::DbErr> 
     let app = &work.app;
     let change = app.begin().await?;
     let (term, claim) = (work.leases.term(), app.clock.new_claim());
-    let bounds = (BATCH, &*work.traffic.closed(app.now()));
+    let bounds = (BATCH, &*work.traffic.closed_to_retries(app.now()));
     let batch = storage::alert_retry::claim(change.transaction(), term, claim, bounds).await?;
     change.commit().await?;
     Ok(batch)
@@ -107,9 +117,8 @@ async fn write_down(
     let Some((state, round)) = storage::alert_round::lock_round(tx, alert.id).await? else {
         return Ok(());
     };
-    let mut ids: Vec<i64> = batch.retries.iter().map(|retry| retry.push_subscription_id).collect();
-    ids.sort_unstable();
-    let living = storage::push_subscription::lock(tx, &ids).await?;
+    let ids = batch.retries.iter().map(|retry| retry.push_subscription_id).collect();
+    let living = lock(tx, ids, &ledger).await?;
     let mine: HashSet<i64> = storage::alert_retry::take(tx, batch).await?;
     let late = (state, round) != (AlertState::Sending, alert.round);
     if round > alert.round && matches!(state, AlertState::Sending | AlertState::Done) {

@@ -76,6 +76,8 @@ pub(super) async fn send_all(
     }
     // Whoever was stopped until the lease had ended begins none when it goes on.
     let until = work.leases.local(held.until());
+    // What is tried again has time: by it one that was silent is heard again.
+    let hurried = matches!(held, Held::Shard(_));
     let (_heartbeat, lost) = held.keep(work.leases.clone());
     let stop = work.shutdown.child_token();
     let sending = async {
@@ -87,7 +89,7 @@ pub(super) async fn send_all(
             let message = messages.0.get(&edition);
             let message =
                 message.context("an alert reaches an edition that it has no words for")?;
-            let more = work.sender.send(letters, message, (until, &stop)).await?;
+            let more = work.sender.send(letters, message, (until, &stop), hurried).await?;
             sent.tried.extend(more.tried);
             sent.untried.extend(more.untried);
             sent.resting = sent.resting.max(more.resting);

@@ -1,10 +1,11 @@
 //! Writes down what became of messages: who is gone goes, who may still be reached is tried again
 //! later, and the rest is counted.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
 use crate::domain::alert::{Alert, Counts};
@@ -89,9 +90,8 @@ pub(super) async fn settle(
     let excepted = tried().filter(|one| one.outcome != Outcome::Accepted);
     let others = rest.waiting.iter().map(|(retry, _)| retry).chain(&rest.given_up);
     let others = others.map(|retry| retry.push_subscription_id);
-    let mut exceptions: Vec<i64> = excepted.map(|one| one.recipient.id).chain(others).collect();
-    exceptions.sort_unstable();
-    let living = storage::push_subscription::lock(tx, &exceptions).await?;
+    let exceptions = excepted.map(|one| one.recipient.id).chain(others).collect();
+    let living = lock(tx, exceptions, ledger).await?;
     let lives = |retry: &Retry| living.contains_key(&retry.push_subscription_id);
     let mut counts = Counts { suppressed: rest.suppressed, ..Counts::default() };
     let mut gone = Vec::new();
@@ -121,8 +121,23 @@ pub(super) async fn settle(
     }
     storage::claim::delete_gone(tx, &gone).await?;
     storage::alert_retry::insert_all(tx, alert.id, again).await?;
-    storage::alert_retry::bury(tx, alert.id, given_up, app.now()).await?;
+    storage::alert_dead_letter::bury(tx, alert.id, given_up, app.now()).await?;
     storage::alert_round::count(tx, alert.id, (counts, late)).await
+}
+
+/// Locks subscriptions, and what is deleted with those of a ledger that are gone, in order; answers the living
+/// with their generations.
+pub(super) async fn lock(
+    connection: &impl ConnectionTrait,
+    mut ids: Vec<i64>,
+    ledger: &Ledger,
+) -> Result<HashMap<i64, i64>, DbErr> {
+    let gone = ledger.tried.iter().filter(|one| one.outcome == Outcome::Gone);
+    let gone: Vec<i64> = gone.map(|one| one.recipient.id).collect();
+    ids.extend(storage::claim::with_rivals(connection, &gone).await?);
+    ids.sort_unstable();
+    ids.dedup();
+    storage::push_subscription::lock(connection, &ids).await
 }
 
 fn retry(one: &Tried) -> Retry {

@@ -9,7 +9,9 @@ use crate::push::Resting;
 
 /// Shards or batches of one push service at once: one is read and written down while others are on
 /// their way.
-const LANES: usize = 3;
+const LANES: usize = 4;
+/// How many of them what is tried again may take: news finds one free, however long others hang.
+const RETRY_LANES: usize = LANES - 1;
 
 /// What is known of the push services, by their numbers. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -29,11 +31,20 @@ pub(super) struct Lane {
 }
 
 impl Traffic {
-    /// The services that have no lane free, or are left alone.
+    /// The services that have no lane free for news, or are left alone.
     pub(super) fn closed(&self, now: Timestamp) -> Vec<i32> {
+        self.closed_to(LANES, now)
+    }
+
+    /// The services that have no lane free for what is tried again, or are left alone.
+    pub(super) fn closed_to_retries(&self, now: Timestamp) -> Vec<i32> {
+        self.closed_to(RETRY_LANES, now)
+    }
+
+    fn closed_to(&self, lanes: usize, now: Timestamp) -> Vec<i32> {
         let closed = |(id, service): (&i32, &Service)| {
             let rests = service.resting.is_some_and(|resting| now < resting.until);
-            (service.busy >= LANES || rests).then_some(*id)
+            (service.busy >= lanes || rests).then_some(*id)
         };
         self.services().iter().filter_map(closed).collect()
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::TimeDelta;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,6 +51,11 @@ enum Task {
     Retries(Batch, Lane),
 }
 
+/// How many may write down what was sent at once, of so many connections.
+fn writers(connections: u32) -> usize {
+    usize::try_from(connections / 2).unwrap_or_default().max(1)
+}
+
 /// How a task ended. One that panicked counts as failed; its lease ends by itself.
 fn outcome(done: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
     done.context("a task did not end by itself").flatten()
@@ -64,6 +70,7 @@ impl Worker {
             traffic: Traffic::default(),
             opt_out: opt_out_key(&app).await?.clone(),
             sender: Arc::new(sender),
+            writing: Arc::new(Semaphore::new(writers(app.config.database_connections))),
             keys_used: Arc::default(),
             app,
             shutdown,

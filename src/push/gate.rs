@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::outcome::Outcome;
 use super::pace::{Alarm, Begun, Pace, Resting, Turn};
@@ -17,6 +18,7 @@ pub(super) struct Gate {
     rate: DefaultDirectRateLimiter,
     pace: Mutex<Pace>,
     left: Notify,
+    silence: Notify,
 }
 
 /// A message that passed. It counts as under way for as long as this lives.
@@ -33,15 +35,17 @@ impl Gate {
             rate: DefaultDirectRateLimiter::direct(Quota::per_second(most_per_second)),
             pace: Mutex::new(Pace::new(most_at_once)),
             left: Notify::new(),
+            silence: Notify::new(),
         }
     }
 
-    /// Waits for a turn; fails at once while the service is left alone.
-    pub(super) async fn pass(&self, now: Timestamp) -> Result<Pass<'_>, Resting> {
+    /// Waits for a turn; fails at once while the service is left alone, and for who is `hurried` while it is
+    /// silent.
+    pub(super) async fn pass(&self, now: Timestamp, hurried: bool) -> Result<Pass<'_>, Resting> {
         let pass = loop {
             // Before the look, so that no turn that is given back in between is missed.
             let left = self.left.notified();
-            if let Some(pass) = self.try_pass(now)? {
+            if let Some(pass) = self.try_pass(now, hurried)? {
                 break pass;
             }
             left.await;
@@ -50,9 +54,28 @@ impl Gate {
         Ok(pass)
     }
 
-    fn try_pass(&self, now: Timestamp) -> Result<Option<Pass<'_>>, Resting> {
-        let begun = self.pace().begin(now)?;
+    fn try_pass(&self, now: Timestamp, hurried: bool) -> Result<Option<Pass<'_>>, Resting> {
+        let begun = self.pace().begin(now, hurried)?;
         Ok(begun.map(|begun| Pass { gate: self, begun }))
+    }
+
+    /// Leaves the service alone when it has answered nothing for long, and tells whoever is hurried. Says so
+    /// when it is from now on.
+    pub(super) fn look_for_silence(&self, now: Timestamp) -> Option<Alarm> {
+        let mut pace = self.pace();
+        let alarm = pace.look_for_silence(now);
+        let is_silent = pace.is_silent();
+        drop(pace);
+        if is_silent {
+            self.left.notify_waiters();
+            self.silence.notify_waiters();
+        }
+        alarm
+    }
+
+    /// Ends when the service is found silent.
+    pub(super) fn falls_silent(&self) -> Notified<'_> {
+        self.silence.notified()
     }
 
     /// Until when the service is left alone; `None` while messages pass.
@@ -100,7 +123,7 @@ mod tests {
     use super::*;
     use crate::push::pace::{FIRST_REST, LONGEST_REST, PATIENCE, REFUSALS};
     use chrono::TimeDelta;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     const BEGAN: &str = "2024-11-23T04:39:00Z";
 
@@ -119,7 +142,7 @@ mod tests {
     impl Gate {
         /// The answer to a message that passed while the way was open.
         fn learn(&self, outcome: Outcome, now: Timestamp) -> Option<Alarm> {
-            let begun = Begun { probe: false };
+            let begun = Begun { probe: false, at: Instant::now() };
             self.pace().learn(begun, outcome, now).0
         }
     }
@@ -127,7 +150,7 @@ mod tests {
     /// How many messages pass at once before one has to wait.
     fn width(gate: &Gate, now: Timestamp) -> usize {
         let mut passes = Vec::new();
-        while let Ok(Some(pass)) = gate.try_pass(now) {
+        while let Ok(Some(pass)) = gate.try_pass(now, false) {
             passes.push(pass);
         }
         passes.len()
@@ -136,7 +159,7 @@ mod tests {
     /// A round trip: as many as pass at once, each ending so.
     fn round_trip(gate: &Gate, outcome: Outcome) {
         let mut passes = Vec::new();
-        while let Ok(Some(pass)) = gate.try_pass(at(0)) {
+        while let Ok(Some(pass)) = gate.try_pass(at(0), false) {
             passes.push(pass);
         }
         for pass in passes {
@@ -177,16 +200,19 @@ mod tests {
         }
         let alarm = gate.learn(throttled(None), at(0)).unwrap();
         assert_eq!((alarm.status, alarm.rest), (429, FIRST_REST));
-        assert_eq!(gate.try_pass(at(4)).unwrap_err(), Resting { until: at(5) });
+        assert_eq!(gate.try_pass(at(4), false).unwrap_err(), Resting { until: at(5) });
 
-        let probe = gate.try_pass(at(5)).unwrap().unwrap();
-        assert!(gate.try_pass(at(5)).unwrap().is_none(), "one probe at a time; others wait for it");
+        let probe = gate.try_pass(at(5), false).unwrap().unwrap();
+        assert!(
+            gate.try_pass(at(5), false).unwrap().is_none(),
+            "one probe at a time; others wait for it"
+        );
         assert_eq!(gate.learn(throttled(None), at(5)), None, "an answer to what was sent before");
         let alarm = probe.learn(throttled(None), at(5)).unwrap();
         assert_eq!(alarm.rest, FIRST_REST * 2);
         drop(probe);
-        assert!(gate.try_pass(at(14)).is_err());
-        let probe = gate.try_pass(at(15)).unwrap().unwrap();
+        assert!(gate.try_pass(at(14), false).is_err());
+        let probe = gate.try_pass(at(15), false).unwrap().unwrap();
         probe.learn(Outcome::Accepted, at(15));
         drop(probe);
         assert_eq!(width(&gate, at(15)), 1, "and then it begins with one");
@@ -200,7 +226,7 @@ mod tests {
         }
         for straggler in [Outcome::Accepted, Outcome::Gone, Outcome::Failed(Some(400))] {
             gate.learn(straggler, at(1));
-            assert!(gate.try_pass(at(1)).is_err(), "{straggler:?}");
+            assert!(gate.try_pass(at(1), false).is_err(), "{straggler:?}");
         }
         assert_eq!(gate.resting(at(1)), Some(Resting { until: at(5) }));
         assert_eq!(gate.resting(at(5)), None);
@@ -216,7 +242,8 @@ mod tests {
         for _ in 1..REFUSALS {
             assert_eq!(gate.learn(Outcome::Refused(403), at(0)), None);
         }
-        assert!(gate.learn(Outcome::Refused(403), at(0)).is_some(), "now it means the newsroom");
+        let alarm = gate.learn(Outcome::Refused(403), at(0)).unwrap();
+        assert!(!alarm.rest.is_zero(), "now it means the newsroom");
     }
 
     #[tokio::test]
@@ -225,8 +252,8 @@ mod tests {
         for _ in 0..PATIENCE {
             gate.learn(throttled(None), at(0));
         }
-        let probe = gate.pass(at(5)).await.unwrap();
-        let (followed, ()) = tokio::join!(gate.pass(at(5)), async {
+        let probe = gate.pass(at(5), false).await.unwrap();
+        let (followed, ()) = tokio::join!(gate.pass(at(5), false), async {
             probe.learn(Outcome::Accepted, at(5));
             drop(probe);
         });
@@ -239,8 +266,8 @@ mod tests {
         for _ in 0..PATIENCE {
             gate.learn(throttled(None), at(0));
         }
-        drop(gate.try_pass(at(5)).unwrap().unwrap());
-        assert!(gate.try_pass(at(5)).unwrap().is_some());
+        drop(gate.try_pass(at(5), false).unwrap().unwrap());
+        assert!(gate.try_pass(at(5), false).unwrap().is_some());
     }
 
     #[test]
@@ -257,21 +284,46 @@ mod tests {
     fn a_refusal_of_our_credentials_stops_a_service_unless_it_takes_others() {
         let gate = gate(64);
         assert!(gate.learn(Outcome::Refused(401), at(0)).is_some());
-        assert!(gate.try_pass(at(1)).is_err());
+        assert!(gate.try_pass(at(1), false).is_err());
         let gate = self::gate(64);
         gate.learn(Outcome::Accepted, at(0));
         assert_eq!(gate.learn(Outcome::Refused(403), at(0)), None);
-        assert!(gate.try_pass(at(1)).unwrap().is_some());
+        assert!(gate.try_pass(at(1), false).unwrap().is_some());
+        // The half of its readers whose key is refused.
+        let half = (1..2 * REFUSALS).filter_map(|_| {
+            gate.learn(Outcome::Accepted, at(0));
+            gate.learn(Outcome::Refused(403), at(0))
+        });
+        let told: Vec<_> = half.map(|alarm| (alarm.status, alarm.rest.is_zero())).collect();
+        assert_eq!(told, [(403, true), (403, true)], "the operator is told, and nobody is stopped");
+        assert!(gate.try_pass(at(1), false).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_hurried_does_not_wait_for_one_that_is_silent() {
+        let gate = gate(1);
+        let lost = gate.pass(at(0), false).await.unwrap();
+        assert_eq!(gate.look_for_silence(at(0)), None, "it may yet answer");
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        let (turned, alarm) =
+            tokio::join!(gate.pass(at(0), true), async { gate.look_for_silence(at(0)) });
+        assert_eq!(turned.unwrap_err(), Resting { until: at(5) });
+        assert_eq!(alarm.map(|alarm| (alarm.status, alarm.rest)), Some((0, FIRST_REST)));
+        drop(lost);
+        let turned = gate.pass(at(6), true).await;
+        assert_eq!(turned.unwrap_err(), Resting { until: at(11) }, "it is for others to find out");
+        gate.pass(at(6), false).await.unwrap().learn(Outcome::Accepted, at(6));
+        assert!(gate.pass(at(6), true).await.is_ok());
     }
 
     #[tokio::test]
     async fn whoever_waits_is_let_in_or_turned_away() {
         let gate = gate(1);
-        let first = gate.pass(at(0)).await.unwrap();
-        let (second, ()) = tokio::join!(gate.pass(at(0)), async { drop(first) });
+        let first = gate.pass(at(0), false).await.unwrap();
+        let (second, ()) = tokio::join!(gate.pass(at(0), false), async { drop(first) });
         drop(second.unwrap());
-        let held = gate.pass(at(0)).await.unwrap();
-        let (turned, ()) = tokio::join!(gate.pass(at(0)), async {
+        let held = gate.pass(at(0), false).await.unwrap();
+        let (turned, ()) = tokio::join!(gate.pass(at(0), false), async {
             held.learn(Outcome::Refused(401), at(0));
         });
         assert_eq!(turned.unwrap_err(), Resting { until: at(60) });

@@ -9,8 +9,11 @@ mod pace;
 mod post;
 pub mod seal;
 mod sender;
+mod silence;
+mod tally;
 mod transport;
 pub mod vapid;
+mod ways;
 
 pub use outcome::Outcome;
 pub use pace::Resting;

@@ -1,11 +1,12 @@
 //! The pace of one push service: how many messages it is sent at once, and when it is left alone, by what
 //! it answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
 
 use super::outcome::Outcome;
+use super::silence::Silence;
 use crate::domain::clock::Timestamp;
 
 /// Messages under way at once with a service that has answered nothing yet.
@@ -39,9 +40,14 @@ pub(super) struct Pace {
     accepts: bool,
     /// Refusals since it took a message.
     refusals: u32,
+    /// Refusals since the operator was told of them.
+    untold: u32,
     /// Whether it has ever taken a message: whoever subscribes may make up hosts that never will.
     proven: bool,
     circuit: Circuit,
+    silence: Silence,
+    /// Whether it is left alone for its silence, until it answers somebody who has time to wait.
+    silent: bool,
 }
 
 /// Whether messages pass.
@@ -72,6 +78,8 @@ pub struct Resting {
 pub(super) struct Begun {
     /// Whether it is the one that finds out whether a service that was left alone takes messages again.
     pub(super) probe: bool,
+    /// When.
+    pub(super) at: Instant,
 }
 
 /// What an answer changed for those who wait for a turn.
@@ -98,13 +106,25 @@ impl Pace {
             complaints: 0,
             accepts: false,
             refusals: 0,
+            untold: 0,
             proven: false,
             circuit: Circuit::Closed,
+            silence: Silence::default(),
+            silent: false,
         }
     }
 
-    /// Lets a message pass; `None` when it has to wait.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Result<Option<Begun>, Resting> {
+    /// Lets a message pass; `None` when it has to wait. One that is `hurried`, for others would wait with it,
+    /// finds out nothing about a service that has fallen silent.
+    pub(super) fn begin(
+        &mut self,
+        now: Timestamp,
+        hurried: bool,
+    ) -> Result<Option<Begun>, Resting> {
+        if hurried && self.silent {
+            let until = self.resting(now).map_or(now + FIRST_REST, |resting| resting.until);
+            return Err(Resting { until });
+        }
         match self.circuit {
             Circuit::Closed if f64::from(self.under_way) >= self.limit => {
                 self.wanted = true;
@@ -116,14 +136,19 @@ impl Pace {
             // Soon it is known.
             Circuit::Probing { .. } => return Ok(None),
         }
+        let at = Instant::now();
+        self.silence.begin(at, self.under_way);
         self.under_way += 1;
-        Ok(Some(Begun { probe: self.circuit != Circuit::Closed }))
+        Ok(Some(Begun { probe: self.circuit != Circuit::Closed, at }))
     }
 
     /// A message is under way no more.
     pub(super) fn end(&mut self, begun: Begun) {
         self.under_way -= 1;
         self.wanted &= self.under_way > 0;
+        if self.under_way == 0 {
+            self.silence.end();
+        }
         // A probe that was given up half-way has told nothing: another may go.
         if let Circuit::Probing { rest } = self.circuit
             && begun.probe
@@ -140,6 +165,9 @@ impl Pace {
         now: Timestamp,
     ) -> (Option<Alarm>, Turn) {
         self.proven |= outcome == Outcome::Accepted;
+        if outcome != Outcome::Failed(None) {
+            self.silence.hear(begun.at, Instant::now());
+        }
         if self.circuit != Circuit::Closed && !begun.probe {
             // What was sent before the service was left alone says nothing of now.
             return (None, Turn::Same);
@@ -170,6 +198,21 @@ impl Pace {
             false => Turn::Same,
         };
         (alarm, turn)
+    }
+
+    /// Leaves a service alone that has answered nothing for longer than there is a reason for. Says so when it
+    /// is from now on.
+    pub(super) fn look_for_silence(&mut self, now: Timestamp) -> Option<Alarm> {
+        if self.circuit != Circuit::Closed || !self.silence.is_long(Instant::now()) {
+            return None;
+        }
+        self.silent = true;
+        self.open(FIRST_REST, 0, now)
+    }
+
+    /// Whether it is left alone for its silence.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Until when the service is left alone; `None` while messages pass.
@@ -213,10 +256,15 @@ impl Pace {
     /// whoever subscribed with keys of somebody else's must not stop the alerts of everybody.
     fn refuse(&mut self, status: u16, now: Timestamp) -> Option<Alarm> {
         self.refusals += 1;
+        self.untold += 1;
         if self.accepts && self.refusals < REFUSALS {
             self.close();
-            return None;
+            // Readers of one VAPID key perhaps, among those of another whose messages are taken.
+            let many = self.untold >= REFUSALS;
+            self.untold %= REFUSALS;
+            return many.then_some(Alarm { status, rest: TimeDelta::zero() });
         }
+        self.untold = 0;
         (self.accepts, self.refusals) = (false, 0);
         self.open(REFUSED_REST, status, now)
     }
@@ -224,6 +272,7 @@ impl Pace {
     /// Lets messages pass again.
     fn close(&mut self) {
         self.circuit = Circuit::Closed;
+        self.silent = false;
     }
 
     fn open(&mut self, rest: TimeDelta, status: u16, now: Timestamp) -> Option<Alarm> {
@@ -248,7 +297,7 @@ impl Pace {
 pub(super) struct Alarm {
     /// The status that it answered last; 0 when it answered nothing.
     pub(super) status: u16,
-    /// For how long.
+    /// For how long; zero when it is not, though it refuses some.
     pub(super) rest: TimeDelta,
 }
 
@@ -256,7 +305,13 @@ impl Alarm {
     /// Tells the operator, once for each time that a service is left alone.
     pub(super) fn raise(self, origin: &str) {
         let (status, seconds) = (self.status, self.rest.num_seconds());
-        if matches!(status, 401 | 403) {
+        if self.rest.is_zero() {
+            tracing::error!(
+                service = origin,
+                status,
+                "a push service refuses our credentials for many messages and takes others; check the VAPID keys: khabar keys status"
+            );
+        } else if matches!(status, 401 | 403) {
             tracing::error!(
                 service = origin,
                 status,

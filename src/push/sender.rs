@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,19 +16,20 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Gate;
 use super::lines::Lines;
 use super::outcome::Outcome;
 use super::pace::Resting;
 use super::post::{Post, head};
 use super::seal::{Prepared, Salt};
+use super::tally::Tally;
 use super::transport::{Sending, Transport};
 use super::vapid::Signer;
+use super::ways::Ways;
 use crate::config::PushConfig;
 use crate::domain::alert::Urgency;
 use crate::domain::alert_message::Form;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::push_subscription::{Endpoint, Recipient};
+use crate::domain::push_subscription::Recipient;
 use crate::domain::vapid_keys::VapidKeys;
 
 /// Messages sealed in one go: long enough for a thread to be worth it, short enough to begin soon.
@@ -39,9 +40,8 @@ const AT_ONCE: usize = 512;
 /// then wait elsewhere, and hold up nobody. Far shorter than a lease: whoever was stopped for as long
 /// as that, with its whole machine perhaps, must begin none when it goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Services that are remembered while nothing is on its way to them.
-const REMEMBERED: usize = 1_000;
-
+/// How often it is looked whether a service of a page has fallen silent.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 /// What is sent to many.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -89,22 +89,11 @@ pub struct Sender {
     signers: RwLock<Signers>,
     clock: Arc<dyn Clock>,
     cores: Arc<Semaphore>,
-    at_once: u32,
-    per_second: NonZeroU32,
-    ways: Mutex<HashMap<String, Arc<Way>>>,
+    ways: Ways,
 }
 
 /// What signs, by the ids of the VAPID keys.
 type Signers = HashMap<i32, Arc<Signer>>;
-
-/// The way to an origin, and the service that it belongs to, by its well-known name and its number.
-#[derive(Debug)]
-struct Way {
-    service: &'static str,
-    service_id: i32,
-    gate: Gate,
-    lines: Lines,
-}
 
 struct Sealed {
     to: Recipient,
@@ -122,16 +111,20 @@ struct Page<'a> {
     /// The same by the clock on the wall, which goes on while a machine sleeps.
     over_at: Timestamp,
     stop: &'a CancellationToken,
+    /// Whether messages of a service that has fallen silent are given up, for others wait with them.
+    hurried: bool,
 }
 
 enum Fate {
-    Tried(Outcome),
+    /// And when it was answered.
+    Tried(Outcome, Timestamp),
     Untried(Option<Resting>),
 }
 
 impl Sender {
     /// A sender that has no keys yet.
     pub fn new(config: &PushConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let per_second = NonZeroU32::new(config.per_second).context("push.per_second is 0")?;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
             transport: Transport::new(config.allow_loopback, config.ca_file.as_deref())?,
@@ -139,9 +132,7 @@ impl Sender {
             signers: RwLock::default(),
             clock,
             cores: Arc::new(Semaphore::new(cores)),
-            at_once: config.concurrency,
-            per_second: NonZeroU32::new(config.per_second).context("push.per_second is 0")?,
-            ways: Mutex::default(),
+            ways: Ways::new(config.concurrency, per_second),
         })
     }
 
@@ -162,21 +153,25 @@ impl Sender {
 
     /// Sends a message to many readers of one service, each at the pace of its origin. Once `stop` is
     /// cancelled, or it is later than `until`, no further message is begun, and those on their way are
-    /// waited for.
+    /// waited for: unless it is `hurried`, for an origin that has fallen silent while others have messages too.
     pub async fn send(
         &self,
         letters: Vec<Letter>,
         message: &Arc<Message>,
         (until, stop): (Timestamp, &CancellationToken),
+        hurried: bool,
     ) -> anyhow::Result<Sent> {
         let now = self.clock.now();
-        let service_id = letters.first().map(|letter| letter.to.service_id);
+        let Some(first) = letters.first() else { return Ok(Sent::default()) };
+        let (service_id, origin) = (first.to.service_id, first.to.endpoint.origin());
+        let hurried = hurried && letters.iter().any(|letter| letter.to.endpoint.origin() != origin);
         let page = &Page {
             message,
             head: head(message, now)?,
             deadline: Instant::now() + PATIENCE,
             over_at: until.min(now + PATIENCE),
             stop,
+            hurried,
         };
         let mut letters = letters.into_iter();
         let chunks = std::iter::from_fn(|| {
@@ -190,28 +185,31 @@ impl Sender {
             // Large, and moved about by what follows.
             .map(|sealed| Box::pin(self.deliver(sealed, page)))
             .buffer_unordered(AT_ONCE);
-        let mut sent = Sent::default();
-        while let Some((to, fate)) = sending.next().await {
-            match fate {
-                Fate::Tried(outcome) => sent.tried.push((to, outcome)),
-                Fate::Untried(resting) => sent.untried.push((to, resting)),
+        let (mut sent, mut tally) = (Sent::default(), Tally::default());
+        let mut listening = tokio::time::interval(LISTEN_EVERY);
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = sending.next() => next,
+                _ = listening.tick(), if hurried => {
+                    self.ways.listen(service_id, self.clock.now());
+                    continue;
+                }
+            };
+            match next {
+                Some((to, Fate::Tried(outcome, at))) => {
+                    tally.count(&to, outcome, (message.decided_at, at));
+                    sent.tried.push((to, outcome));
+                }
+                Some((to, Fate::Untried(resting))) => sent.untried.push((to, resting)),
+                None => break,
             }
         }
         if sent.untried.iter().any(|(_, resting)| resting.is_some()) {
-            sent.resting = service_id.and_then(|id| self.resting(id));
+            sent.resting = self.ways.resting(service_id, self.clock.now());
         }
-        self.measure(&sent, message);
+        tally.record();
         Ok(sent)
-    }
-
-    /// Until when a service is left alone: for as long as each of its origins is that have ever taken a
-    /// message. Whoever subscribes may make some up at which nobody answers.
-    fn resting(&self, service_id: i32) -> Option<Resting> {
-        let (now, ways) = (self.clock.now(), self.ways());
-        let ways = || ways.values().filter(|way| way.service_id == service_id);
-        let some_are_proven = ways().any(|way| way.gate.is_proven());
-        let count = ways().filter(|way| way.gate.is_proven() || !some_are_proven);
-        count.map(|way| way.gate.resting(now)).min().flatten()
     }
 
     /// Seals and signs letters, as many at once as there are cores.
@@ -248,11 +246,11 @@ impl Sender {
         let Sealed { to, opt_out_token, ready } = sealed;
         // Before the gate: it is no fault of the push service.
         let Some((mut body, authorization)) = ready else {
-            return (to, Fate::Tried(Outcome::Failed(None)));
+            return (to, Fate::Tried(Outcome::Failed(None), self.clock.now()));
         };
-        let way = self.way(&to);
-        let turn = tokio::time::timeout_at(page.deadline, way.gate.pass(self.clock.now())).await;
-        let pass = match turn {
+        let way = self.ways.to(&to, self.clock.now());
+        let turn = way.gate.pass(self.clock.now(), page.hurried);
+        let pass = match tokio::time::timeout_at(page.deadline, turn).await {
             Ok(Ok(pass)) => pass,
             Ok(Err(resting)) => return (to, Fate::Untried(Some(resting))),
             Err(_) => return (to, Fate::Untried(None)),
@@ -260,7 +258,11 @@ impl Sender {
         let mut may_shorten = true;
         let (outcome, now) = loop {
             let letter = (Bytes::from(body), &authorization);
-            let sending = self.attempt(&to, &way.lines, page, letter).await;
+            let sending = tokio::select! {
+                biased;
+                sending = self.attempt(&to, &way.lines, page, letter) => sending,
+                () = way.gate.falls_silent(), if page.hurried => Sending::Lost,
+            };
             let now = self.clock.now();
             let outcome = match sending {
                 Sending::Answered(answer) => {
@@ -282,7 +284,7 @@ impl Sender {
         if let Some(alarm) = pass.learn(outcome, now) {
             alarm.raise(to.endpoint.origin());
         }
-        (to, Fate::Tried(outcome))
+        (to, Fate::Tried(outcome, now))
     }
 
     async fn shorten(&self, letter: Letter, message: &Message) -> Option<Vec<u8>> {
@@ -310,63 +312,7 @@ impl Sender {
     /// Closes the connections that nobody uses any more, and tells the metrics how many services are left
     /// alone at the moment. To be called every few seconds.
     pub fn look_after(&self) {
-        let now = self.clock.now();
-        let mut open: HashMap<&str, u32> = Endpoint::services().map(|name| (name, 0)).collect();
-        for way in self.ways().values() {
-            way.lines.close_idle(Instant::now());
-            *open.entry(way.service).or_default() += u32::from(way.gate.is_open(now));
-        }
-        for (service, count) in open {
-            metrics::gauge!("khabar_push_circuits_open", "service" => service.to_owned())
-                .set(count);
-        }
-    }
-
-    fn ways(&self) -> MutexGuard<'_, HashMap<String, Arc<Way>>> {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn way(&self, to: &Recipient) -> Arc<Way> {
-        let mut ways = self.ways();
-        let origin = to.endpoint.origin();
-        if let Some(way) = ways.get(origin) {
-            return Arc::clone(way);
-        }
-        // Whoever subscribes may name a host of their own below a push service's. What is known of the
-        // others is forgotten last: that they ask to be left alone above all.
-        if ways.len() >= REMEMBERED {
-            let now = self.clock.now();
-            let is_needed = |way: &Arc<Way>| Arc::strong_count(way) > 1 || way.gate.is_proven();
-            ways.retain(|_, way| is_needed(way) || way.gate.resting(now).is_some());
-            if ways.len() >= REMEMBERED {
-                ways.retain(|_, way| is_needed(way));
-            }
-        }
-        let way = Arc::new(Way {
-            service: to.endpoint.service(),
-            service_id: to.service_id,
-            gate: Gate::new(self.at_once, self.per_second),
-            lines: Lines::default(),
-        });
-        ways.insert(origin.to_owned(), Arc::clone(&way));
-        way
-    }
-
-    /// Counts a page at once: a counter for each message would cost more than the message.
-    fn measure(&self, sent: &Sent, message: &Message) {
-        let mut counts: HashMap<(&str, &str), u64> = HashMap::new();
-        for (to, outcome) in &sent.tried {
-            *counts.entry((to.endpoint.service(), outcome.as_str())).or_default() += 1;
-        }
-        for ((service, outcome), count) in counts {
-            let (service, outcome) = (service.to_owned(), outcome.to_owned());
-            metrics::counter!("khabar_push_total", "outcome" => outcome, "service" => service)
-                .increment(count);
-        }
-        let accepted = sent.tried.iter().filter(|(_, outcome)| *outcome == Outcome::Accepted);
-        let took = (self.clock.now() - message.decided_at).to_std().unwrap_or_default();
-        metrics::histogram!("khabar_alert_accepted_seconds")
-            .record_many(took.as_secs_f64(), accepted.count());
+        self.ways.look_after(self.clock.now());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The exceptions of a delivery: who has to be tried again, and who was given up.
+//! The exceptions of a delivery: who has to be tried again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,9 +8,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entities::alert_dead_letter as dead_letter;
 use super::entities::alert_retry::{ActiveModel, COLUMN, Column, Entity, Model};
-use super::{alert_shard, push_service, push_subscription};
+use super::push_service;
 use crate::domain::clock::Timestamp;
 use crate::domain::push_subscription::Recipient;
 
@@ -78,12 +77,16 @@ pub async fn insert_all(
         claim: Set(0),
         service_id: Set(retry.service_id),
     });
-    let key = [Column::AlertId, Column::PushSubscriptionId];
     Entity::insert_many(rows)
-        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
+        .on_conflict(unless_there())
         .exec_without_returning(connection)
         .await?;
     Ok(())
+}
+
+/// Who is to be tried again already stays as it is.
+pub(super) fn unless_there() -> OnConflict {
+    OnConflict::columns([Column::AlertId, Column::PushSubscriptionId]).do_nothing().to_owned()
 }
 
 /// Claims retries that are due, of one alert and of one push service but the given ones, by making
@@ -208,87 +211,6 @@ pub async fn delete_all(connection: &impl ConnectionTrait, alert_id: Uuid) -> Re
     Ok(())
 }
 
-/// Writes who was given up.
-pub async fn bury(
-    connection: &impl ConnectionTrait,
-    alert_id: Uuid,
-    given_up: Vec<Retry>,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    if given_up.is_empty() {
-        return Ok(());
-    }
-    let rows = given_up.into_iter().map(|retry| dead_letter::ActiveModel {
-        alert_id: Set(alert_id),
-        push_subscription_id: Set(retry.push_subscription_id),
-        attempts: Set(retry.attempts),
-        last_status: Set(retry.last_status.map(i32::from)),
-        died_at: Set(now),
-    });
-    let key = [dead_letter::Column::AlertId, dead_letter::Column::PushSubscriptionId];
-    dead_letter::Entity::insert_many(rows)
-        .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
-        .exec_without_returning(connection)
-        .await?;
-    Ok(())
-}
-
-/// Forgets who was given up for an alert. Returns how many they are.
-pub async fn exhume(connection: &impl ConnectionTrait, alert_id: Uuid) -> Result<i64, DbErr> {
-    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
-    let gone = delete_dead(connection, of).await?;
-    Ok(i64::try_from(gone).unwrap_or(i64::MAX))
-}
-
-/// Forgets who was given up before an instant.
-pub async fn purge(connection: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    delete_dead(connection, dead_letter::COLUMN.died_at.lt(before)).await
-}
-
-/// Deletes dead letters, in order of the subscriptions, as these take them along when they are deleted.
-async fn delete_dead(connection: &impl ConnectionTrait, which: Expr) -> Result<u64, DbErr> {
-    let lock = dead_letter::Entity::find()
-        .select_only()
-        .column(dead_letter::Column::PushSubscriptionId)
-        .filter(which.clone())
-        .order_by_asc(dead_letter::COLUMN.push_subscription_id)
-        .lock_exclusive();
-    let _locked: Vec<i64> = lock.into_tuple().all(connection).await?;
-    let delete = dead_letter::Entity::delete_many().filter(which);
-    Ok(delete.exec(connection).await?.rows_affected)
-}
-
-/// Brings those who were given up back, to be tried again at once. Returns how many they are.
-pub async fn revive(
-    connection: &impl ConnectionTrait,
-    alert_id: Uuid,
-    now: Timestamp,
-) -> Result<i64, DbErr> {
-    let of = dead_letter::COLUMN.alert_id.eq(alert_id);
-    let dead = dead_letter::Entity::find()
-        .filter(of)
-        .order_by_asc(dead_letter::COLUMN.push_subscription_id)
-        .all(connection)
-        .await?;
-    for chunk in dead.chunks(1_000) {
-        let ids: Vec<i64> = chunk.iter().map(|row| row.push_subscription_id).collect();
-        // Before what depends on them, as whoever deletes a subscription does.
-        push_subscription::lock(connection, &ids).await?;
-        let services = push_subscription::services_of(connection, &ids).await?;
-        let retry = |row: &dead_letter::Model| {
-            let retry = Retry {
-                push_subscription_id: row.push_subscription_id,
-                service_id: *services.get(&row.push_subscription_id)?,
-                attempts: 0,
-                last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
-            };
-            Some((retry, now))
-        };
-        insert_all(connection, alert_id, chunk.iter().filter_map(retry).collect()).await?;
-    }
-    exhume(connection, alert_id).await
-}
-
 /// How many, by the status code of the last answer, of each alert.
 pub type Answers = HashMap<Uuid, Vec<(Option<i32>, i64)>>;
 
@@ -298,24 +220,8 @@ pub async fn waiting(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<
     by_answer(connection, find, (Column::AlertId, Column::LastStatus)).await
 }
 
-/// How many were given up for alerts, by the last answer. Those to whom nothing was sent before it grew old
-/// are among those without one.
-pub async fn buried(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Answers, DbErr> {
-    use dead_letter::Column;
-    let of = dead_letter::COLUMN.alert_id.is_in(ids.iter().copied());
-    let find = dead_letter::Entity::find().filter(of);
-    let mut buried = by_answer(connection, find, (Column::AlertId, Column::LastStatus)).await?;
-    for (id, missed) in alert_shard::missed(connection, ids).await? {
-        let answers = buried.entry(id).or_default();
-        match answers.iter_mut().find(|(status, _)| status.is_none()) {
-            Some((_, count)) => *count += missed,
-            None => answers.insert(0, (None, missed)),
-        }
-    }
-    Ok(buried)
-}
-
-async fn by_answer<E: EntityTrait>(
+/// How many there are of each alert, by the last answer.
+pub(super) async fn by_answer<E: EntityTrait>(
     connection: &impl ConnectionTrait,
     find: Select<E>,
     (alert, status): (E::Column, E::Column),

@@ -203,15 +203,16 @@ pub async fn is_outranked(
     Ok(urgent.one(connection).await?.is_some())
 }
 
-/// Keeps a shard for longer. False when somebody else has it by now.
+/// Keeps a shard for longer. False when somebody else has it by now, or nobody: for one that was given back,
+/// a correction would wait.
 pub async fn extend_lease(
     connection: &impl ConnectionTrait,
     shard: &Shard,
     until: Timestamp,
 ) -> Result<bool, DbErr> {
     let update = Entity::update_many().col_expr(Column::LeasedUntil, Some(until).into());
-    let held = update.filter(held(shard)).exec(connection).await?;
-    Ok(held.rows_affected == 1)
+    let update = update.filter(held(shard)).filter(COLUMN.leased_until.is_not_null());
+    Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
 /// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer, unless

@@ -1,6 +1,6 @@
 //! The category tree and what its nodes are called.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
 use sea_orm::{
@@ -339,13 +339,13 @@ pub async fn slug_taken(
 }
 
 /// Keeps these categories until the transaction ends, for something that is to refer to them.
-/// Returns how many there are: those that are being deleted are waited for, and do not count.
-pub async fn hold(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<usize, DbErr> {
+/// Returns those that there are; what is being deleted is waited for, and is not among them.
+pub async fn hold(connection: &impl ConnectionTrait, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbErr> {
     let find = category::Entity::find()
         .filter(category::COLUMN.id.is_in(ids.iter().copied()))
         .order_by_asc(category::COLUMN.id)
         .lock(LockType::KeyShare);
-    Ok(find.all(connection).await?.len())
+    Ok(find.all(connection).await?.into_iter().map(|category| category.id).collect())
 }
 
 /// Locks a category that is to be deleted: nothing new comes to refer to it meanwhile. False when

@@ -94,9 +94,26 @@ pub async fn lock(
 /// Deletes subscriptions whose browsers are gone, and with them all that claims their endpoints: a decoy
 /// that outlived the one that reached the browser would tell that there was one.
 pub async fn delete_gone(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<(), DbErr> {
-    if ids.is_empty() {
-        return Ok(());
+    if !ids.is_empty() {
+        let gone = rivals(connection, ids).await?;
+        Entity::delete_many().filter(gone).exec(connection).await?;
     }
+    Ok(())
+}
+
+/// The ids of subscriptions and of all that claims their endpoints.
+pub async fn with_rivals(
+    connection: &impl ConnectionTrait,
+    ids: &[i64],
+) -> Result<Vec<i64>, DbErr> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let find = Entity::find().select_only().column(Column::Id);
+    find.filter(rivals(connection, ids).await?).into_tuple().all(connection).await
+}
+
+async fn rivals(connection: &impl ConnectionTrait, ids: &[i64]) -> Result<Condition, DbErr> {
     let hashes: Vec<Vec<u8>> = Entity::find()
         .select_only()
         .column(Column::EndpointHash)
@@ -105,9 +122,7 @@ pub async fn delete_gone(connection: &impl ConnectionTrait, ids: &[i64]) -> Resu
         .all(connection)
         .await?;
     let there = hashes.iter().map(|hash| at(hash)).fold(Condition::any(), Condition::add);
-    let gone = there.add(COLUMN.id.is_in(ids.iter().copied()));
-    Entity::delete_many().filter(gone).exec(connection).await?;
-    Ok(())
+    Ok(there.add(COLUMN.id.is_in(ids.iter().copied())))
 }
 
 /// Those that claim the endpoint with this hash.

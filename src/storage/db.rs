@@ -1,5 +1,6 @@
 //! The database: how it is opened, and how a change is made in one transaction with its traces.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -199,6 +200,14 @@ impl Change {
 /// Whether the address is one of PostgreSQL.
 pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// The file of an SQLite address; `None` of any other.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    if is_postgres(url) {
+        return None;
+    }
+    SqliteConnectOptions::from_str(url).ok().map(|options| options.get_filename().to_owned())
 }
 
 async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<DatabaseConnection> {

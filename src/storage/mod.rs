@@ -2,6 +2,7 @@
 //! transaction, so that it runs inside or outside of one.
 
 pub mod alert;
+pub mod alert_dead_letter;
 pub mod alert_retry;
 pub mod alert_round;
 pub mod alert_shard;
@@ -12,6 +13,7 @@ pub mod audience;
 pub mod author;
 pub mod browser;
 pub mod category;
+pub mod category_successor;
 pub mod claim;
 pub mod comment;
 pub mod db;

@@ -192,19 +192,6 @@ pub async fn edition_of(connection: &impl ConnectionTrait, id: i64) -> Result<Op
     find.into_tuple().one(connection).await
 }
 
-/// Which push services these subscriptions belong to.
-pub async fn services_of(
-    connection: &impl ConnectionTrait,
-    ids: &[i64],
-) -> Result<HashMap<i64, i32>, DbErr> {
-    let find = Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::ServiceId])
-        .filter(COLUMN.id.is_in(ids.iter().copied()));
-    let found: Vec<(i64, i32)> = find.into_tuple().all(connection).await?;
-    Ok(found.into_iter().collect())
-}
-
 /// Locks the subscriptions with these ids until the transaction ends, in order, so that two alerts
 /// never wait for each other; those that are still there, each with its generation.
 pub async fn lock(
@@ -214,10 +201,18 @@ pub async fn lock(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
+    lock_those(connection, COLUMN.id.is_in(ids.iter().copied())).await
+}
+
+/// Locks subscriptions as [`lock`] does.
+pub(super) async fn lock_those(
+    connection: &impl ConnectionTrait,
+    which: Expr,
+) -> Result<HashMap<i64, i64>, DbErr> {
     let find = Entity::find()
         .select_only()
         .columns([Column::Id, Column::Generation])
-        .filter(COLUMN.id.is_in(ids.iter().copied()))
+        .filter(which)
         .order_by_asc(COLUMN.id)
         .lock_exclusive();
     let living: Vec<(i64, i64)> = find.into_tuple().all(connection).await?;

@@ -42,23 +42,21 @@ pub async fn progress(newsroom: &Newsroom, id: &str) -> String {
 
 /// Opts so many browsers in at once, to everything of the Arabic edition.
 pub async fn opt_in_many(newsroom: &Newsroom, push: &PushService, count: usize) -> Vec<Browser> {
-    let app = &newsroom.test.app;
-    let change = app.begin().await.unwrap();
-    let mut browsers = Vec::with_capacity(count);
-    for _ in 0..count {
-        let browser = push.browser(&app.clock.new_id().simple().to_string());
-        let service = parsed(&browser).group(&RULES);
-        insert(newsroom, &change, &browser, (&service, newsroom.arabic.id)).await;
-        browsers.push(browser);
+    let new = || push.browser(&newsroom.test.app.clock.new_id().simple().to_string());
+    let browsers: Vec<Browser> = (0..count).map(|_| new()).collect();
+    if let Some(one) = browsers.first() {
+        let service = parsed(one).group(&RULES);
+        opt_in_all(newsroom, &browsers, (&service, newsroom.arabic.id)).await;
     }
-    change.commit().await.unwrap();
     browsers
 }
 
-/// Opts a browser in to everything of an edition, as one of a push service with this name.
-async fn opt_in(newsroom: &Newsroom, browser: &Browser, of: (&str, uuid::Uuid)) {
+/// Opts browsers in to everything of an edition, as those of a push service with this name.
+pub async fn opt_in_all(newsroom: &Newsroom, browsers: &[Browser], of: (&str, uuid::Uuid)) {
     let change = newsroom.test.app.begin().await.unwrap();
-    insert(newsroom, &change, browser, of).await;
+    for browser in browsers {
+        insert(newsroom, &change, browser, of).await;
+    }
     change.commit().await.unwrap();
 }
 
@@ -334,7 +332,7 @@ async fn an_alert_is_divided_among_the_subscriptions_of_its_own_editions() {
             skip_ids(&newsroom, id - 1).await;
         }
         let browser = push.browser(&id.to_string());
-        opt_in(&newsroom, &browser, (service, edition_id)).await;
+        opt_in_all(&newsroom, std::slice::from_ref(&browser), (service, edition_id)).await;
         browsers.push((browser, usize::from(edition_id == arabic)));
     }
     alert(&newsroom, "خبر").await;

@@ -1,20 +1,28 @@
 //! What is tried, replayed, corrected or published again: told to those who still want it, and once.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use khabar::actions::create_article::create_article;
+use khabar::domain::alert::Counts;
 use khabar::domain::job::Job;
 use khabar::domain::viewer::{Role, Viewer};
 use khabar::storage::alert as stored;
+use khabar::storage::alert_retry::Retry;
 use khabar::storage::alert_shard::{self, Shard};
-use khabar::storage::alert_wave;
-use sea_orm::ConnectionTrait;
+use khabar::storage::entities::alert_retry::Entity as Retries;
+use khabar::storage::entities::alert_shard::Entity as Shards;
+use khabar::storage::{self, alert_wave};
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 
-use crate::alert::{alert, opt_in_many, progress, publish_with_alert};
+use crate::alert::{alert, opt_in_all, opt_in_many, progress, publish_with_alert};
 use crate::alert_control::edit;
+use crate::support::alerts::LOOPBACK;
 use crate::support::fixtures::{article_id, category_id};
 use crate::support::push_service::{Behaviour, Browser, PushService};
-use crate::support::{Newsroom, operation};
+use crate::support::{Newsroom, TestApp, operation};
 
 /// A newsroom, its push service, and a reader with a token.
 async fn with_reader(choices: Value) -> (Newsroom, PushService, Browser, String) {
@@ -94,7 +102,7 @@ async fn a_correction_that_corrects_nothing_or_comes_too_late_to_put_off_tells_n
 }
 
 #[tokio::test]
-async fn a_story_that_was_taken_back_is_not_replayed() {
+async fn a_story_that_was_taken_back_is_neither_replayed_nor_corrected() {
     let (newsroom, push, reader, _) = with_reader(json!({})).await;
     push.script(&reader, [Behaviour::Status(400)]);
     let draft = newsroom.draft("خبر").await;
@@ -104,6 +112,9 @@ async fn a_story_that_was_taken_back_is_not_replayed() {
     edit(&newsroom, "ArticleUnpublish", story.clone()).await.data();
     let refused = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
     assert_eq!(refused.user_errors("alertReplay"), ["id: WRONG_STATE"]);
+    let words = json!({ "id": id, "input": { "title": "آخر" } });
+    let refused = edit(&newsroom, "AlertUpdate", words).await;
+    assert_eq!(refused.user_errors("alertUpdate"), ["id: WRONG_STATE"]);
     edit(&newsroom, "ArticlePublish", story).await.data();
     let replayed = edit(&newsroom, "AlertReplay", json!({ "id": id })).await;
     assert_eq!(replayed.user_errors("alertReplay"), [""; 0]);
@@ -135,6 +146,30 @@ async fn those_who_were_given_up_need_not_wait_for_those_who_sleep() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 2/0/0");
     assert_eq!((push.titles(&reader).len(), push.titles(&asleep).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_replay_leaves_who_is_tried_again_already_as_it_is() {
+    let (newsroom, push, reader, _) = with_reader(json!({})).await;
+    push.script(&reader, [Behaviour::Status(500)]);
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    let app = &newsroom.test.app;
+    let connection = app.db.connection();
+    let waiting = async || Retries::find().one(connection).await.unwrap().unwrap();
+    let before = waiting().await;
+    assert_eq!((before.attempts, before.last_status), (1, Some(500)));
+    let dead = Retry::unsent(before.push_subscription_id, before.service_id);
+    let of = before.alert_id;
+    storage::alert_dead_letter::bury(connection, of, vec![dead], app.now()).await.unwrap();
+    let counts = Counts { failed: 1, ..Counts::default() };
+    storage::alert_round::count(connection, of, (counts, false)).await.unwrap();
+    edit(&newsroom, "AlertReplay", json!({ "id": id })).await.data();
+    assert_eq!(waiting().await, before);
+    newsroom.test.advance(TimeDelta::minutes(1));
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
+    assert_eq!(push.statuses(&reader), [500, 201], "tried again once");
 }
 
 #[tokio::test]
@@ -249,12 +284,70 @@ async fn a_page_is_written_down_once_and_a_wave_waits_for_the_first_pass() {
         assert!(alert_shard::stands_at(connection, &first, cursor).await.unwrap());
     }
     let first = Shard { cursor: 500, ..first };
+    assert!(alert_shard::extend_lease(connection, &first, term.1).await.unwrap());
     assert!(alert_shard::advance(connection, &first, 1_000, term).await.unwrap());
+    assert!(!alert_shard::extend_lease(connection, &first, term.1).await.unwrap(), "it is over");
     let wave = claim().await.unwrap();
     assert!(wave.due_at.is_some());
     for is_first in [true, false] {
         assert_eq!(alert_shard::miss(connection, &wave, 7, now).await.unwrap(), is_first);
     }
+}
+
+#[tokio::test]
+async fn pages_that_wait_to_be_written_down_are_nobody_elses() {
+    // Fewer connections than pages in hand.
+    let settings = format!("database_connections = 4\n{LOOPBACK}");
+    let newsroom = TestApp::start_with(&settings).await.found().await;
+    let app = &newsroom.test.app;
+    if !app.db.is_postgres() {
+        // Whoever writes keeps everybody from claiming.
+        return;
+    }
+    let key = newsroom.test.vapid_key().await;
+    let mut services = Vec::new();
+    for number in 0..6 {
+        let push = PushService::start(&key, Arc::clone(&app.clock)).await;
+        let reader = push.browser("reader");
+        push.script(&reader, [Behaviour::Hold(201)]);
+        let of = (&*format!("service {number}"), newsroom.arabic.id);
+        opt_in_all(&newsroom, std::slice::from_ref(&reader), of).await;
+        services.push((push, reader));
+    }
+    let id = alert(&newsroom, "خبر").await;
+    let worker = newsroom.test.worker().await;
+    let worker = tokio::spawn(async move { worker.run_until_idle().await });
+    for (push, reader) in &services {
+        push.until_held(reader).await;
+    }
+    let other = newsroom.test.another_instance_with(LOOPBACK).await;
+    let shards = async || Shards::find().all(other.app.db.connection()).await.unwrap();
+    let begun = shards().await;
+    let held_until = begun.iter().filter_map(|shard| shard.leased_until).max().unwrap();
+    // As a replay does that has many to bring back.
+    let change = other.app.begin().await.unwrap();
+    storage::alert_round::lock_round(change.transaction(), begun[0].alert_id).await.unwrap();
+    services.iter().for_each(|(push, _)| push.release());
+    newsroom.test.advance(TimeDelta::seconds(20));
+    let later = held_until + TimeDelta::seconds(15);
+    let kept = async || shards().await.iter().all(|shard| shard.leased_until.unwrap() > later);
+    for _ in 0..300 {
+        if kept().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(kept().await, "nobody says that they live");
+    other.advance(TimeDelta::seconds(40));
+    other.run_jobs().await;
+    drop(change);
+    worker.await.unwrap().unwrap();
+    assert_eq!(progress(&newsroom, &id).await, "DONE 6/0/0");
+    for (push, reader) in &services {
+        assert_eq!(push.titles(reader), ["خبر"]);
+    }
+    let open = shards().await.iter().filter(|shard| shard.leased_until.is_some()).count();
+    assert_eq!(open, 0, "no correction would wait for them");
 }
 
 #[tokio::test]

@@ -153,6 +153,18 @@ async fn readers_of_a_category_that_goes_are_told_all_the_same() {
     newsroom.test.run_jobs().await;
     assert_eq!(progress(&newsroom, &id).await, "DONE 1/0/0");
     assert_eq!(push.titles(&reader), ["خبر"]);
+    // The browser moves, and asks for what its reader chose; and so after another has taken that place.
+    let token = newsroom.test.opt_in(&reader, json!({ "categories": [iraq] })).await;
+    let create = "mutation($input: CategoryCreateInput!) { categoryCreate(input: $input) { category { id } } }";
+    let named = json!({ "input": { "names": [{ "locale": "ar-IQ", "name": "رياضة" }] } });
+    let created = newsroom.test.as_role(Role::Admin, create, named).await;
+    let sport = created.at("/categoryCreate/category/id");
+    let replaced = json!({ "id": category_id(newsroom.world.id), "replacement": sport });
+    newsroom.test.as_role(Role::Admin, delete, replaced).await.data();
+    newsroom.test.opt_in(&reader, json!({ "categories": [iraq], "token": token })).await;
+    let held = "query($token: String!) { pushSubscription(token: $token) { categories { id } } }";
+    let held = newsroom.test.read(held, json!({ "token": token })).await;
+    assert_eq!(held.at("/pushSubscription/categories"), json!([{ "id": sport }]));
 }
 
 #[tokio::test]
@@ -187,7 +199,7 @@ async fn a_test_goes_to_ones_own_browser_alone() {
     let token = newsroom.test.opt_in(&own, json!({})).await;
     let draft = newsroom.draft("مسودة").await;
     let test = "mutation($article: ID!, $token: String!) {
-        alertTest(article: $article, token: $token) { userErrors { code field } } }";
+        alertTest(article: $article, token: $token) { alert { id } userErrors { code field } } }";
     let variables = json!({ "article": article_id(draft.id), "token": token });
     let tested = newsroom.test.as_role(Role::Editor, test, variables).await;
     assert_eq!(tested.user_errors("alertTest"), Vec::<String>::new());
@@ -197,6 +209,12 @@ async fn a_test_goes_to_ones_own_browser_alone() {
     let alerts = "{ alerts { nodes { id } } }";
     let listed = newsroom.test.as_role(Role::Editor, alerts, json!({})).await;
     assert_eq!(listed.at("/alerts/nodes"), json!([]), "a test is no alert");
+    let id = tested.at("/alertTest/alert/id");
+    let words = json!({ "id": id, "input": { "title": "مسودة أخرى" } });
+    let corrected = edit(&newsroom, "AlertUpdate", words).await;
+    assert_eq!(corrected.user_errors("alertUpdate"), ["id: WRONG_STATE"]);
+    newsroom.test.run_jobs().await;
+    assert_eq!(push.titles(&readers[0]), Vec::<String>::new(), "nor does it become one");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use khabar::domain::job::Job;
 use khabar::domain::viewer::{Role, Viewer};
 use khabar::storage;
 use khabar::storage::audience::Size;
+use khabar::storage::entities::push_subscription::{ActiveModel as Row, Entity as Rows};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
 use serde_json::{Value, json};
 
 use crate::alert::{alert, progress, publish_with_alert};
@@ -245,6 +247,39 @@ async fn an_edition_caps_the_alerts_of_its_readers() {
     assert_eq!(heard(&push, &on_call), ["أول", "عاجل"]);
 }
 
+/// A reader's twins at so many ids from each of these on.
+async fn twins(newsroom: &Newsroom, places: impl Iterator<Item = (i64, u32)>) {
+    let connection = newsroom.test.app.db.connection();
+    let one = Rows::find().one(connection).await.unwrap().unwrap();
+    let twin = |id: i64| Row {
+        id: Set(id),
+        endpoint_hash: Set(id.to_be_bytes().to_vec()),
+        token_hash: Set(id.to_be_bytes().to_vec()),
+        ..one.clone().into_active_model().reset_all()
+    };
+    let ids = places.flat_map(|(first, count)| (first..).take(count as usize));
+    for ids in ids.collect::<Vec<_>>().chunks(500) {
+        let rows = ids.iter().map(|id| twin(*id));
+        Rows::insert_many(rows).exec_without_returning(connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_audience_that_lies_unevenly_in_many_places_is_estimated() {
+    let (newsroom, push) = Newsroom::with_push().await;
+    reader(&newsroom, &push, json!({})).await;
+    // One in each of 2,500 ranges of ids, and nine more in each seventh: more places than are looked at.
+    let count = |place: i64| if place % 7 == 0 { 10 } else { 1 };
+    twins(&newsroom, (1..=2_500).map(|place| (place * 1_000 + 1, count(place)))).await;
+    let expected = 1 + (1..=2_500).map(count).sum::<u32>() as u64;
+    let draft = newsroom.draft("خبر").await;
+    let variables = json!({ "input": { "article": article_id(draft.id) } });
+    let answer = newsroom.test.as_role(Role::Editor, AUDIENCE, variables).await;
+    assert_eq!(answer.at("/alertAudience/isEstimate"), true);
+    let found = answer.at("/alertAudience/count").as_u64().unwrap();
+    assert!(found.abs_diff(expected) < expected / 3, "{found} of {expected}");
+}
+
 #[tokio::test]
 async fn a_large_audience_is_estimated_and_said_to_be() {
     let (newsroom, push) = Newsroom::with_push().await;
@@ -296,10 +331,11 @@ async fn a_preview_shows_what_each_edition_would_read_and_keeps_nothing() {
         alertPreview(article: $article, input: $input) {
             preview { audience { count isEstimate } urgency scheduledAt messages { locale title body bytes } }
             userErrors { field code } } }";
-    let preview = async |input| {
-        let variables = json!({ "article": article_id(article.id), "input": input });
+    let preview_of = async |article, input| {
+        let variables = json!({ "article": article_id(article), "input": input });
         newsroom.test.as_role(Role::Editor, document, variables).await
     };
+    let preview = async |input| preview_of(article.id, input).await;
     let words = json!({ "body": "نص ".repeat(160), "urgency": "HIGH",
         "translations": [{ "locale": "en", "title": "News", "body": "Text" }] });
     let shown = preview(words).await;
@@ -310,6 +346,9 @@ async fn a_preview_shows_what_each_edition_would_read_and_keeps_nothing() {
     assert_eq!((read(0, "locale"), read(0, "title")), (json!("ar-IQ"), json!("خبر")));
     assert_eq!((read(1, "locale"), read(1, "title")), (json!("en"), json!("News")));
     assert!(read(0, "bytes").as_u64().unwrap() > read(1, "bytes").as_u64().unwrap());
+    let draft = newsroom.draft("مسودة").await;
+    let shown = preview_of(draft.id, json!({})).await;
+    assert_eq!(shown.text("/alertPreview/preview/messages/0/title"), "مسودة");
     let faulty = preview(json!({ "title": " " })).await;
     assert_eq!(faulty.user_errors("alertPreview"), ["title: BLANK"]);
     newsroom.test.run_jobs().await;

@@ -34,6 +34,12 @@ async fn instants_beyond_what_databases_hold() {
         ] {
             is_bad_input(&test.read(document, json!({ "at": absurd })).await);
         }
+        for malformed in [json!("2026-01-31"), json!("tomorrow"), json!(1_769_871_600)] {
+            let answer = test.read(document, json!({ "at": malformed })).await;
+            is_bad_input(&answer);
+            let message = answer.0["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains("such as 2026-01-31T18:00:00+03:00"), "{message}");
+        }
         for strange in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"] {
             test.read(document, json!({ "at": strange })).await.data();
         }

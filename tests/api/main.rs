@@ -9,6 +9,7 @@ mod support;
 mod alert;
 mod alert_again;
 mod alert_control;
+mod alert_neighbours;
 mod alert_retry;
 mod alert_rounds;
 mod article;

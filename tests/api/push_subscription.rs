@@ -219,7 +219,7 @@ async fn editions_and_categories_must_exist() {
     let choice = json!({ "locale": "fr", "categories": [category_id(uuid::Uuid::from_u128(9))] });
     let answer = newsroom.test.post_subscription(&push.browser("reader"), choice).await;
     let faults = answer.user_errors("pushSubscriptionCreate");
-    assert_eq!(faults, ["locale: EDITION_NOT_FOUND", "categories: CATEGORY_NOT_FOUND"]);
+    assert_eq!(faults, ["locale: EDITION_NOT_FOUND", "categories.0: CATEGORY_NOT_FOUND"]);
 }
 
 #[tokio::test]

@@ -238,7 +238,7 @@ async fn upgrade(adopting: bool) {
     )
     .await;
     run(app, "UPDATE push_subscriptions SET sealed = NULL, key_id = 0, vapid_key_id = 0").await;
-    migrate::down(&app.db, None, 4).await.unwrap();
+    migrate::down(&app.db, None, 5).await.unwrap();
     storage::setting::set(app.db.connection(), "vapid_public_key", &public_key).await.unwrap();
     migrate::up(&app.db, None).await.unwrap();
 

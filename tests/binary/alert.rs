@@ -51,8 +51,14 @@ fn only_alert(database: &TestDatabase) -> (String, Value) {
     (listed[0]["id"].as_str().unwrap().to_owned(), listed[0].clone())
 }
 
-async fn opt_in(url: &str, browser: &Browser) {
-    let input = json!({ "endpoint": browser.endpoint, "keys": browser.keys(), "locale": "ar-IQ" });
+pub async fn opt_in(url: &str, browser: &Browser) {
+    opt_in_with(url, browser, json!({})).await;
+}
+
+async fn opt_in_with(url: &str, browser: &Browser, mut input: Value) {
+    input["endpoint"] = json!(browser.endpoint);
+    input["keys"] = browser.keys();
+    input["locale"] = json!("ar-IQ");
     let answer = ask_with(url, SUBSCRIBE, json!({ "input": input })).await;
     assert!(answer["data"]["pushSubscriptionCreate"]["token"].is_string(), "{answer}");
 }
@@ -97,6 +103,7 @@ async fn an_alert_is_sent_followed_and_replayed() {
 
     let metrics = reqwest::get(format!("{url}metrics")).await.unwrap().text().await.unwrap();
     let accepted = "khabar_push_total{outcome=\"accepted\",service=\"other\"} 2";
+    contains(&metrics, &["khabar_alert_accepted_seconds_count 2"]);
     contains(
         &metrics,
         &[accepted, "khabar_queue_lag_seconds{kind=\"shard\"} 0", "khabar_shards_open 0"],
@@ -114,6 +121,40 @@ async fn an_alert_is_sent_followed_and_replayed() {
     contains(&errors, &["the alert was not called back", "is DONE already"]);
     let (status, ended) = serving.stop();
     assert!(status.success(), "{ended}");
+}
+
+/// Blocks while the binary runs, and the push service answers meanwhile: two threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_until_when_an_alert_is_held_back() {
+    let database = TestDatabase::create_empty().await;
+    let (key, _) = told(run(khabar(&database).args(["keys", "generate"])));
+    let push = PushService::start(key.trim(), Arc::new(SystemClock)).await;
+    let mut serving = Serving::start(khabar(&database).env("KHABAR_PUSH_ALLOW_LOOPBACK", "on"));
+    let on_the_hour = |hours| {
+        let at = SystemClock.now() + TimeDelta::hours(hours);
+        at.format("%H:00").to_string()
+    };
+    let quiet = json!({ "from": on_the_hour(-1), "until": on_the_hour(3), "timeZone": "Etc/UTC" });
+    let sleeps = push.browser("sleeps");
+    opt_in_with(&serving.url(), &sleeps, json!({ "quietHours": quiet })).await;
+    told(run(&mut alert(&database, &["send", STORY, "--no-wait"])));
+    let ends = format!("T{}:00Z", on_the_hour(3));
+    loop {
+        let (id, standing) = only_alert(&database);
+        let Some(until) = standing["heldBackUntil"].as_str() else {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            continue;
+        };
+        assert!(until.ends_with(&ends), "{until} is not at {ends}");
+        assert_eq!(standing["estimatedDoneAt"], standing["heldBackUntil"]);
+        assert_eq!((&standing["state"], &standing["urgency"]), (&json!("SENDING"), &json!("high")));
+        assert!(standing["expiresAt"].as_str().unwrap() > until);
+        let (table, _) = told(run(&mut alert(&database, &["status", &id])));
+        contains(&table, &["Held back  until", &ends]);
+        break;
+    }
+    assert!(push.received(&sleeps).is_empty());
+    assert!(serving.stop().0.success());
 }
 
 #[tokio::test]

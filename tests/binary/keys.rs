@@ -1,7 +1,13 @@
 //! `khabar keys`: what an operator does with them.
 
+use std::sync::Arc;
+
+use khabar::domain::clock::SystemClock;
+
+use crate::alert::opt_in;
 use crate::database::TestDatabase;
-use crate::process::{khabar, run};
+use crate::process::{Serving, khabar, run};
+use crate::push_service::PushService;
 
 /// What a command prints.
 fn says(database: &TestDatabase, arguments: &[&str]) -> String {
@@ -40,8 +46,10 @@ async fn keys_rotate_come_from_elsewhere_and_are_listed() {
 
     let file = database.folder.path().join("keys.json");
     let file = file.to_str().unwrap();
-    assert!(refuses(&database, &["import", file]).contains("there is no file"));
+    assert!(refuses(&database, &["import", file]).contains("cannot read"));
     let theirs = r#"{"publicKey":"BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8","privateKey":"yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"}"#;
+    std::fs::write(file, "-----BEGIN EC PRIVATE KEY-----").unwrap();
+    assert!(refuses(&database, &["import", file]).contains("expected {\"publicKey\""));
     std::fs::write(file, theirs.replace("yfWP", "yfWQ")).unwrap();
     assert!(refuses(&database, &["import", file]).contains("do not belong together"));
     std::fs::write(file, theirs).unwrap();
@@ -64,6 +72,35 @@ async fn a_master_key_is_replaced_and_nobody_notices() {
     assert_eq!(first, says(&database, &["generate"]));
     std::fs::write(&file, old).unwrap();
     assert!(refuses(&database, &["status"]).contains("does not open"));
+}
+
+#[tokio::test]
+async fn commands_that_only_look_make_no_newsroom() {
+    let database = TestDatabase::create_empty().await;
+    for command in ["keys status", "keys adopt --yes", "alert status", "migrate status"] {
+        let (output, errors) = run(khabar(&database).args(command.split(' ')));
+        assert_eq!(output.status.code(), Some(1), "{command}: {errors}");
+        assert!(errors.contains("there is no newsroom at"), "{command}: {errors}");
+        assert!(!database.folder.path().join("data/master.key").exists(), "{command}");
+    }
+}
+
+/// Blocks while the binary runs, and the push service answers meanwhile: two threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_are_given_up_on_purpose_alone() {
+    let database = TestDatabase::create_empty().await;
+    let key = says(&database, &["generate"]);
+    let push = PushService::start(key.trim(), Arc::new(SystemClock)).await;
+    let mut serving = Serving::start(khabar(&database).env("KHABAR_PUSH_ALLOW_LOOPBACK", "on"));
+    opt_in(&serving.url(), &push.browser("reader")).await;
+    drop(serving);
+    let file = database.folder.path().join("data/master.key");
+    std::fs::remove_file(&file).unwrap();
+    let refused = refuses(&database, &["adopt"]);
+    assert!(refused.contains("1 push subscriptions") && refused.contains("--yes"), "{refused}");
+    assert!(!file.exists(), "nothing is done");
+    assert!(says(&database, &["adopt", "--yes"]).starts_with("adopted"));
+    assert!(says(&database, &["adopt"]).contains("nothing to do"));
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ test("a newsroom with another key gets a new subscription at the next visit", as
   const before = await khabar.operation("WebPushKey");
   await khabar.stop();
   rmSync(join(khabar.folder, "master.key"));
-  khabar.command("keys", "adopt");
+  khabar.command("keys", "adopt", "--yes");
   await khabar.run();
   assert.notEqual(await khabar.operation("WebPushKey"), before);
   await page.reload();

@@ -15,13 +15,13 @@ use khabar::domain::comment::CommentState;
 use khabar::domain::viewer::Viewer;
 
 pub(crate) struct Page {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
     text: String,
 }
 
 impl Page {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
@@ -44,8 +44,13 @@ async fn send(request: reqwest::RequestBuilder) -> Page {
 }
 
 pub(crate) async fn get(server: &Server, path: &str) -> Page {
+    get_in(server, path, "").await
+}
+
+/// As a browser does whose reader prefers these languages.
+pub(crate) async fn get_in(server: &Server, path: &str, languages: &str) -> Page {
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
-    send(client.get(server.url(path))).await
+    send(client.get(server.url(path)).header("accept-language", languages)).await
 }
 
 pub(crate) async fn post(server: &Server, path: &str, fields: &[(&str, &str)]) -> Page {

@@ -83,8 +83,8 @@ async fn is_left_alone(app: &App) -> anyhow::Result<bool> {
 fn warning(state: AlertState) -> &'static str {
     match state {
         AlertState::Sending => {
-            "nobody works on it: start `khabar worker` or `khabar serve`; or, if one runs, it leaves \
-             a push service alone for a while, and says so in its log"
+            "nothing moves: either no worker runs (start `khabar worker` or `khabar serve`), or the one that \
+             runs leaves a push service alone for a while, and says so in its log"
         }
         _ => "no worker is at work; start `khabar worker` or `khabar serve`",
     }

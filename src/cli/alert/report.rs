@@ -10,7 +10,7 @@ use crate::domain::alert::{Ahead, Alert, AlertState};
 use crate::domain::clock::Timestamp;
 use crate::domain::text;
 use crate::graphql::ids::{self, Kind};
-use crate::storage::{self, alert_retry, alert_wave};
+use crate::storage::{self, alert_dead_letter, alert_retry, alert_wave};
 
 /// Characters of a title in a list.
 const SHORT: usize = 40;
@@ -37,7 +37,7 @@ impl Standing {
         let (connection, ids) = (app.db.connection(), alerts.iter().map(|alert| alert.id));
         let ids: Vec<Uuid> = ids.collect();
         let mut retrying = alert_retry::waiting(connection, &ids).await?;
-        let mut given_up = alert_retry::buried(connection, &ids).await?;
+        let mut given_up = alert_dead_letter::buried(connection, &ids).await?;
         let mut ahead = alert_wave::ahead(connection, &ids).await?;
         let standing = |alert: Alert| Self {
             ahead: ahead.remove(&alert.id).unwrap_or_default(),

@@ -14,6 +14,7 @@ pub mod author;
 pub mod category;
 pub mod category_ancestry;
 pub mod category_name;
+pub mod category_successor;
 pub mod comment;
 pub mod data_key;
 pub mod edition;

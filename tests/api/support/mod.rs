@@ -70,7 +70,7 @@ enabled = \"off\""
         );
         let config = Arc::new(Config::parse(&settings, []).unwrap());
         let app = App {
-            db: database.open().await,
+            db: Database::open(&database.url, config.database_connections).await.unwrap(),
             clock: clock.clone(),
             passwords: Passwords::quick(&*clock).unwrap(),
             weather: Arc::new(Weather::new(&config.weather).unwrap()),
