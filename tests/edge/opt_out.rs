@@ -56,6 +56,7 @@ async fn a_notification_leads_to_its_story_and_a_stray_link_to_the_front_page() 
     let story = newsroom.published("خبر").await;
     let app = &newsroom.test.app;
     let alert = create_alert(app, &Viewer::System, story.id, Input::default()).await.unwrap();
+    newsroom.test.run_jobs().await;
     let leads_to = async |link: String| {
         let page = get(&server, &link).await;
         assert_eq!(page.status, StatusCode::FOUND, "{link}");
