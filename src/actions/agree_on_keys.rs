@@ -81,6 +81,29 @@ pub(super) async fn ensure_ours(
     Ok(())
 }
 
+/// How many push subscriptions are lost if this machine's master key becomes the newsroom's.
+pub async fn lost_by_adopting(app: &App) -> anyhow::Result<u64> {
+    let connection = app.db.connection();
+    let is_lost = match app.vault.is_opened(connection).await? {
+        Some(is_opened) => !is_opened,
+        None => !old_pair(app, connection).await?.1,
+    };
+    Ok(if is_lost { storage::push_subscription::count(connection).await? } else { 0 })
+}
+
+/// The VAPID keys that an older version left on this machine, and whether they are those that its readers
+/// subscribed with, if there were any.
+async fn old_pair(
+    app: &App,
+    connection: &impl ConnectionTrait,
+) -> anyhow::Result<(Option<VapidKeys>, bool)> {
+    let old = keys::old_vapid_keys(&app.config.data_dir)?;
+    let known = storage::setting::get(connection, OLD_PUBLIC_KEY).await?;
+    let is_theirs = |known: &String| old.as_ref().map(VapidKeys::public_key) == Some(known);
+    let theirs = known.as_ref().is_none_or(is_theirs);
+    Ok((old, theirs))
+}
+
 /// Makes this machine's master key the newsroom's, when the one before is lost for good. Readers
 /// who subscribed before hear nothing until they visit again. False when it was so already.
 pub async fn adopt_keys(app: &App) -> Result<bool, Failure<Code>> {
@@ -129,10 +152,7 @@ async fn first_keys(app: &App, lost: Lost) -> Result<(), anyhow::Error> {
     if app.vault.is_opened(tx).await?.is_some() {
         return Ok(());
     }
-    let old = keys::old_vapid_keys(&app.config.data_dir)?;
-    let known = storage::setting::get(tx, OLD_PUBLIC_KEY).await?;
-    let is_theirs = |known: &String| old.as_ref().map(VapidKeys::public_key) == Some(known);
-    let theirs = known.as_ref().is_none_or(is_theirs);
+    let (old, theirs) = old_pair(app, tx).await?;
     if !theirs && lost == Lost::Refused {
         return Err(anyhow!(
             "{} does not hold the keys that readers of this newsroom subscribed with; copy the file {} from the data \

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 
 use super::say;
-use crate::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys};
+use crate::actions::agree_on_keys::{add_vapid_keys, adopt_keys, agree_on_keys, lost_by_adopting};
 use crate::actions::rotate_data_key::rotate_data_key;
 use crate::actions::rotate_master_key::rotate_master_key;
 use crate::app::App;
@@ -39,8 +39,8 @@ pub(super) enum KeysCommand {
         file: PathBuf,
     },
     /// Makes the master key in this data folder the newsroom's, when the one before is lost for
-    /// good: each reader hears nothing more until the next visit. Says how many they are, and does nothing
-    /// without --yes.
+    /// good: each reader hears nothing more until the next visit. Says how many they are, and adopts
+    /// nothing without --yes.
     Adopt {
         /// Does it.
         #[arg(long)]
@@ -88,7 +88,7 @@ async fn public_key(app: &App) -> anyhow::Result<String> {
 
 async fn adopt(app: App, yes: bool) -> anyhow::Result<()> {
     app.migrate().await?;
-    let lost = lost(&app).await?;
+    let lost = lost_by_adopting(&app).await?;
     anyhow::ensure!(
         yes || lost == 0,
         "the lost key seals {lost} push subscriptions: their readers hear nothing more until their next visit. \
@@ -98,16 +98,6 @@ async fn adopt(app: App, yes: bool) -> anyhow::Result<()> {
     let adopted = adopt_keys(&app).await.map_err(Failure::into_words)?;
     let said = if adopted { "adopted" } else { "nothing to do: it is the newsroom's already" };
     say(&format!("{said}\nVAPID key  {}\n", public_key(&app).await?))
-}
-
-/// How many push subscriptions this machine's master key does not open.
-async fn lost(app: &App) -> anyhow::Result<u64> {
-    let connection = app.db.connection();
-    if app.vault.is_opened(connection).await? != Some(false) {
-        return Ok(0);
-    }
-    let keys = storage::vault::data_keys(connection).await?;
-    Ok(keys.iter().map(|key| key.push_subscriptions).sum())
 }
 
 async fn add(app: &App, pair: VapidKeys) -> anyhow::Result<()> {

@@ -12,12 +12,14 @@ use super::Work;
 use crate::app::App;
 use crate::domain::clock::Timestamp;
 use crate::domain::job::LEASE;
-use crate::storage;
 use crate::storage::alert_retry::Batch;
 use crate::storage::alert_shard::Shard;
+use crate::storage::{self, Database};
 
 /// How often a worker gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Connections for them.
+const CONNECTIONS: u32 = 2;
 /// How often the database's clock is looked at.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
@@ -26,13 +28,15 @@ const COMPARE_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(super) struct LeaseClock {
     app: App,
+    /// Signs of life wait for nobody: not even for a page that waits to be written down.
+    db: Database,
     ahead: Arc<Mutex<TimeDelta>>,
 }
 
 impl LeaseClock {
     /// The application's own clock, until it is compared.
     pub(super) fn new(app: App) -> Self {
-        Self { app, ahead: Arc::default() }
+        Self { db: app.db.apart(CONNECTIONS), app, ahead: Arc::default() }
     }
 
     /// The time now, and until when work that is claimed now is held.
@@ -121,7 +125,7 @@ impl Held {
 
     /// Keeps the work for longer. False when it is lost.
     pub(super) async fn extend(&self, leases: &LeaseClock) -> Result<bool, DbErr> {
-        let change = leases.app.begin().await?;
+        let change = leases.db.begin(leases.app.now()).await?;
         let (tx, (_, until)) = (change.transaction(), leases.term());
         let held = match self {
             Self::Shard(shard) => storage::alert_shard::extend_lease(tx, shard, until).await?,

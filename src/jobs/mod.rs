@@ -30,8 +30,8 @@ struct Work {
     leases: lease::LeaseClock,
     traffic: traffic::Traffic,
     opt_out: OptOutKey,
-    /// Turns of those who write down what was sent. They may wait for their alert with a connection in hand,
-    /// and half of the connections are left to whoever tells that they live.
+    /// Turns of those who write down what was sent: they may wait for their alert with a connection in hand, and
+    /// half of the connections are left to everybody else.
     writing: Arc<Semaphore>,
     /// Told when prepared keys were used up.
     keys_used: Arc<Notify>,

@@ -26,11 +26,16 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
     let app = &work.app;
     let alert = storage::alert::by_id(app.db.connection(), batch.alert_id).await?;
     let alert = alert.context("a retry without its alert")?;
-    // Looked at after the alert was read: a round may have begun in between.
-    let is_held = Held::Retries(batch.clone()).extend(&work.leases).await?;
-    if alert.state != AlertState::Sending || !is_held {
+    if alert.state != AlertState::Sending {
         // Called back, or corrected: a further round reaches them.
-        write_down(app, &alert, &batch, (&Ledger::default(), &[])).await?;
+        let nothing = Ledger::default();
+        let writing = write_down(app, &alert, &batch, (&nothing, &[]));
+        Held::Retries(batch.clone()).during(work, writing).await?;
+        return Ok(None);
+    }
+    if !Held::Retries(batch.clone()).extend(&work.leases).await? {
+        // Called back or corrected before the alert was read; or somebody has them locked, and they are due
+        // again once the lease ends.
         return Ok(None);
     }
     let before: HashMap<i64, Retry> =

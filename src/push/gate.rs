@@ -295,25 +295,40 @@ mod tests {
             gate.learn(Outcome::Refused(403), at(0))
         });
         let told: Vec<_> = half.map(|alarm| (alarm.status, alarm.rest.is_zero())).collect();
-        assert_eq!(told, [(403, true), (403, true)], "the operator is told, and nobody is stopped");
+        assert_eq!(told, [(403, true)], "the operator is told once, and nobody is stopped");
         assert!(gate.try_pass(at(1), false).unwrap().is_some());
     }
 
     #[tokio::test]
     async fn whoever_is_hurried_does_not_wait_for_one_that_is_silent() {
         let gate = gate(1);
+        let silent_for_long = || tokio::time::sleep(Duration::from_millis(4_100));
         let lost = gate.pass(at(0), false).await.unwrap();
         assert_eq!(gate.look_for_silence(at(0)), None, "it may yet answer");
-        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        silent_for_long().await;
         let (turned, alarm) =
             tokio::join!(gate.pass(at(0), true), async { gate.look_for_silence(at(0)) });
         assert_eq!(turned.unwrap_err(), Resting { until: at(5) });
         assert_eq!(alarm.map(|alarm| (alarm.status, alarm.rest)), Some((0, FIRST_REST)));
+        lost.learn(Outcome::Failed(None), at(0));
         drop(lost);
-        let turned = gate.pass(at(6), true).await;
-        assert_eq!(turned.unwrap_err(), Resting { until: at(11) }, "it is for others to find out");
-        gate.pass(at(6), false).await.unwrap().learn(Outcome::Accepted, at(6));
-        assert!(gate.pass(at(6), true).await.is_ok());
+        let probe = gate.pass(at(5), true).await.unwrap();
+        let turned = gate.pass(at(5), true).await;
+        assert_eq!(turned.unwrap_err(), Resting { until: at(10) }, "it goes on without the probe");
+        silent_for_long().await;
+        let alarm = gate.look_for_silence(at(5)).unwrap();
+        assert_eq!(alarm.rest, FIRST_REST * 2);
+        probe.learn(Outcome::Failed(None), at(5));
+        drop(probe);
+        let probe = gate.pass(at(15), true).await.unwrap();
+        probe.learn(throttled(None), at(15));
+        drop(probe);
+        // It answers, if only that it is too much: the next probe is waited for again.
+        let probe = gate.pass(at(60), true).await.unwrap();
+        assert!(gate.try_pass(at(60), true).unwrap().is_none());
+        probe.learn(Outcome::Accepted, at(60));
+        drop(probe);
+        assert!(gate.pass(at(60), true).await.is_ok());
     }
 
     #[tokio::test]

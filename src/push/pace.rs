@@ -40,13 +40,13 @@ pub(super) struct Pace {
     accepts: bool,
     /// Refusals since it took a message.
     refusals: u32,
-    /// Refusals since the operator was told of them.
-    untold: u32,
+    /// Refusals of which the operator was not told, and since when.
+    untold: (u32, Timestamp),
     /// Whether it has ever taken a message: whoever subscribes may make up hosts that never will.
     proven: bool,
     circuit: Circuit,
     silence: Silence,
-    /// Whether it is left alone for its silence, until it answers somebody who has time to wait.
+    /// Whether it was left alone for its silence, and has answered nothing since.
     silent: bool,
 }
 
@@ -106,7 +106,7 @@ impl Pace {
             complaints: 0,
             accepts: false,
             refusals: 0,
-            untold: 0,
+            untold: (0, DateTime::UNIX_EPOCH),
             proven: false,
             circuit: Circuit::Closed,
             silence: Silence::default(),
@@ -115,16 +115,12 @@ impl Pace {
     }
 
     /// Lets a message pass; `None` when it has to wait. One that is `hurried`, for others would wait with it,
-    /// finds out nothing about a service that has fallen silent.
+    /// does not wait for a probe of a service that has fallen silent.
     pub(super) fn begin(
         &mut self,
         now: Timestamp,
         hurried: bool,
     ) -> Result<Option<Begun>, Resting> {
-        if hurried && self.silent {
-            let until = self.resting(now).map_or(now + FIRST_REST, |resting| resting.until);
-            return Err(Resting { until });
-        }
         match self.circuit {
             Circuit::Closed if f64::from(self.under_way) >= self.limit => {
                 self.wanted = true;
@@ -133,6 +129,9 @@ impl Pace {
             Circuit::Closed => {}
             Circuit::Open { until, .. } if now < until => return Err(Resting { until }),
             Circuit::Open { rest, .. } => self.circuit = Circuit::Probing { rest },
+            Circuit::Probing { .. } if hurried && self.silent => {
+                return Err(Resting { until: now + FIRST_REST });
+            }
             // Soon it is known.
             Circuit::Probing { .. } => return Ok(None),
         }
@@ -167,6 +166,7 @@ impl Pace {
         self.proven |= outcome == Outcome::Accepted;
         if outcome != Outcome::Failed(None) {
             self.silence.hear(begun.at, Instant::now());
+            self.silent = false;
         }
         if self.circuit != Circuit::Closed && !begun.probe {
             // What was sent before the service was left alone says nothing of now.
@@ -203,14 +203,19 @@ impl Pace {
     /// Leaves a service alone that has answered nothing for longer than there is a reason for. Says so when it
     /// is from now on.
     pub(super) fn look_for_silence(&mut self, now: Timestamp) -> Option<Alarm> {
-        if self.circuit != Circuit::Closed || !self.silence.is_long(Instant::now()) {
+        let rest = match self.circuit {
+            Circuit::Open { .. } => return None,
+            Circuit::Closed => FIRST_REST,
+            Circuit::Probing { rest } => (rest * 2).min(LONGEST_REST),
+        };
+        if !self.silence.is_long(Instant::now()) {
             return None;
         }
         self.silent = true;
-        self.open(FIRST_REST, 0, now)
+        self.open(rest, 0, now)
     }
 
-    /// Whether it is left alone for its silence.
+    /// Whether it was left alone for its silence, and has answered nothing since.
     pub(super) fn is_silent(&self) -> bool {
         self.silent
     }
@@ -256,15 +261,16 @@ impl Pace {
     /// whoever subscribed with keys of somebody else's must not stop the alerts of everybody.
     fn refuse(&mut self, status: u16, now: Timestamp) -> Option<Alarm> {
         self.refusals += 1;
-        self.untold += 1;
         if self.accepts && self.refusals < REFUSALS {
             self.close();
             // Readers of one VAPID key perhaps, among those of another whose messages are taken.
-            let many = self.untold >= REFUSALS;
-            self.untold %= REFUSALS;
+            if now - self.untold.1 > LONGEST_REST {
+                self.untold = (0, now);
+            }
+            self.untold.0 += 1;
+            let many = self.untold.0 == REFUSALS;
             return many.then_some(Alarm { status, rest: TimeDelta::zero() });
         }
-        self.untold = 0;
         (self.accepts, self.refusals) = (false, 0);
         self.open(REFUSED_REST, status, now)
     }
@@ -272,7 +278,6 @@ impl Pace {
     /// Lets messages pass again.
     fn close(&mut self) {
         self.circuit = Circuit::Closed;
-        self.silent = false;
     }
 
     fn open(&mut self, rest: TimeDelta, status: u16, now: Timestamp) -> Option<Alarm> {
@@ -302,7 +307,8 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Tells the operator, once for each time that a service is left alone.
+    /// Tells the operator: once for each time that a service is left alone, and every ten minutes at most that
+    /// it refuses many.
     pub(super) fn raise(self, origin: &str) {
         let (status, seconds) = (self.status, self.rest.num_seconds());
         if self.rest.is_zero() {

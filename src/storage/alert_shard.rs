@@ -210,9 +210,15 @@ pub async fn extend_lease(
     shard: &Shard,
     until: Timestamp,
 ) -> Result<bool, DbErr> {
+    let mine = || Entity::find().filter(held(shard)).filter(COLUMN.leased_until.is_not_null());
+    let free = mine().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    if free.one(connection).await?.is_none() {
+        // Somebody may have it locked, to write a page down or to call the alert back: it is not waited for,
+        // and nobody else can claim it meanwhile.
+        return Ok(mine().one(connection).await?.is_some());
+    }
     let update = Entity::update_many().col_expr(Column::LeasedUntil, Some(until).into());
-    let update = update.filter(held(shard)).filter(COLUMN.leased_until.is_not_null());
-    Ok(update.exec(connection).await?.rows_affected == 1)
+    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
 }
 
 /// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer, unless

@@ -75,6 +75,17 @@ impl Database {
         })
     }
 
+    /// Connections of its own for what must not wait for the rest. On SQLite there is one writer, and no more
+    /// than one line to wait in.
+    pub fn apart(&self, connections: u32) -> Self {
+        if !self.is_postgres() {
+            return self.clone();
+        }
+        let options = self.connection.get_postgres_connection_pool().connect_options();
+        let pool = postgres_pool(connections).connect_lazy_with(options.as_ref().clone());
+        Self { connection: SqlxPostgresConnector::from_sqlx_postgres_pool(pool), ..self.clone() }
+    }
+
     /// The pool, for reads.
     pub fn connection(&self) -> &DatabaseConnection {
         &self.connection
@@ -221,7 +232,12 @@ async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<Databa
         }
         Err(_) => bail!("PostgreSQL does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
     }
-    let pool = PgPoolOptions::new()
+    let pool = postgres_pool(max_connections).connect_with(options).await?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+fn postgres_pool(max_connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
         .after_connect(|connection, _| {
@@ -230,9 +246,6 @@ async fn open_postgres(url: &str, max_connections: u32) -> anyhow::Result<Databa
                 sqlx::query("SET jit = off").execute(connection).await.map(drop)
             })
         })
-        .connect_with(options)
-        .await?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
 async fn open_sqlite(url: &str, max_connections: u32) -> anyhow::Result<DatabaseConnection> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set, TryInsertResult,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -190,6 +190,11 @@ pub async fn delete_by_token(
 pub async fn edition_of(connection: &impl ConnectionTrait, id: i64) -> Result<Option<Uuid>, DbErr> {
     let find = Entity::find_by_id(id).select_only().column(Column::EditionId);
     find.into_tuple().one(connection).await
+}
+
+/// How many there are, those of an older version that are not sealed among them; decoys are none.
+pub async fn count(connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    Entity::find().filter(COLUMN.decoy_keys.is_null()).count(connection).await
 }
 
 /// Locks the subscriptions with these ids until the transaction ends, in order, so that two alerts

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use khabar::storage::entities::alert_retry::Entity as Retries;
+use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 
 use crate::alert::{alert, opt_in_all, progress};
@@ -47,7 +49,7 @@ async fn an_origin_that_hangs_holds_up_no_other_of_its_service() {
     // Of each of three pages.
     let (waiting, readers) = (hangs.browsers(30), works.browsers(1_200));
     for (waiting, readers) in waiting.chunks(10).zip(readers.chunks(400)) {
-        for some in [waiting, readers] {
+        for some in [readers, waiting] {
             opt_in_all(&newsroom, some, ("one", newsroom.arabic.id)).await;
         }
     }
@@ -59,11 +61,45 @@ async fn an_origin_that_hangs_holds_up_no_other_of_its_service() {
     assert!(readers.iter().all(|reader| works.received(reader).len() == 1));
 
     hangs.otherwise(None);
-    (0..begun).for_each(|_| hangs.release());
     // One finds out that it answers again, and then the others follow.
     for _ in 0..3 {
         newsroom.test.advance(TimeDelta::seconds(20));
         newsroom.test.run_jobs().await;
     }
     assert_eq!(progress(&newsroom, &id).await, "DONE 1230/0/0");
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_as_a_whole_is_left_alone_and_not_given_up_page_by_page() {
+    let (newsroom, one) = Newsroom::with_push().await;
+    let key = newsroom.test.vapid_key().await;
+    let other = PushService::start(&key, Arc::clone(&newsroom.test.app.clock)).await;
+    let services = [&one, &other];
+    let readers = services.map(|push| push.browsers(600));
+    for number in 0..6 {
+        for readers in &readers {
+            let some = &readers[100 * number..][..100];
+            opt_in_all(&newsroom, some, ("one", newsroom.arabic.id)).await;
+        }
+    }
+    services.iter().for_each(|push| push.otherwise(Some(Behaviour::Hold(201))));
+    let id = alert(&newsroom, "خبر").await;
+    newsroom.test.run_jobs().await;
+    assert_eq!(progress(&newsroom, &id).await, "SENDING 0/0/0");
+    let connection = newsroom.test.app.db.connection();
+    let waiting = async || Retries::find().count(connection).await.unwrap();
+    assert_eq!(waiting().await, 500, "a page");
+
+    services.iter().for_each(|push| push.otherwise(None));
+    newsroom.test.advance(TimeDelta::seconds(6));
+    newsroom.test.run_jobs().await;
+    let told =
+        || services.map(|push| push.answered().iter().filter(|(_, status)| *status == 201).count());
+    let told: usize = told().iter().sum();
+    assert!(told >= 200, "{told}: those behind the probes of the next page follow");
+    for _ in 0..3 {
+        newsroom.test.advance(TimeDelta::seconds(20));
+        newsroom.test.run_jobs().await;
+    }
+    assert_eq!(progress(&newsroom, &id).await, "DONE 1200/0/0");
 }
