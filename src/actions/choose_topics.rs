@@ -138,18 +138,13 @@ impl Choice {
         }
         if let Some(chosen) = &self.categories {
             let ids = distinct("categories", chosen, &mut faults);
-            let mut known = storage::category::hold(connection, &ids).await?;
             // Browsers go on asking for what their readers chose when they opted in.
-            let gone = Vec::from_iter(ids.iter().filter(|id| !known.contains(id)).copied());
-            let successors = storage::category_successor::of(connection, &gone).await?;
-            let theirs = Vec::from_iter(successors.values().copied());
-            known.extend(storage::category::hold(connection, &theirs).await?);
-            let now = |id: &Uuid| *successors.get(id).unwrap_or(id);
-            topics.categories = BTreeSet::from_iter(ids.iter().map(now)).into_iter().collect();
-            let chosen = Vec::from_iter(chosen.iter().map(now));
-            for at in unknown("categories", (&chosen, &topics.categories), &known) {
+            let held = storage::category_successor::hold(connection, &ids).await?;
+            let known = held.keys().copied().collect();
+            for at in unknown("categories", (chosen, &ids), &known) {
                 faults.push(Rejection::at(&at, C::CATEGORY_NOT_FOUND, "there is no such category"));
             }
+            topics.categories = BTreeSet::from_iter(held.into_values()).into_iter().collect();
         }
         if let Some(chosen) = &self.tags {
             topics.tags = distinct("tags", chosen, &mut faults);

@@ -39,8 +39,8 @@ pub(super) enum KeysCommand {
         file: PathBuf,
     },
     /// Makes the master key in this data folder the newsroom's, when the one before is lost for
-    /// good: each reader hears nothing more until the next visit. Says how many they are, and adopts
-    /// nothing without --yes.
+    /// good: each reader hears nothing more until the next visit. Says how many they are, and asks
+    /// for --yes if there are any.
     Adopt {
         /// Does it.
         #[arg(long)]
@@ -91,7 +91,7 @@ async fn adopt(app: App, yes: bool) -> anyhow::Result<()> {
     let lost = lost_by_adopting(&app).await?;
     anyhow::ensure!(
         yes || lost == 0,
-        "the lost key seals {lost} push subscriptions: their readers hear nothing more until their next visit. \
+        "{lost} push subscriptions depend on the lost key: their readers hear nothing more until their next visit. \
          If no other machine and no backup has it: khabar keys adopt --yes"
     );
     app.vault.change_master(keys::load_or_generate(&app.config.data_dir, &*app.clock)?);

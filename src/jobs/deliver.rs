@@ -169,8 +169,9 @@ async fn may_go_on(work: &Work, alert: &Alert, shard: &mut Shard) -> Result<bool
     if is_outranked(work, shard).await? {
         return Ok(false);
     }
-    shard.leased_until = work.leases.term().1;
-    Held::Shard(*shard).extend(&work.leases).await
+    let held = Held::Shard(*shard).extend(&work.leases).await?;
+    shard.leased_until = held.unwrap_or(shard.leased_until);
+    Ok(held.is_some())
 }
 
 /// Keeps the shard while a page of it waits to be written down.

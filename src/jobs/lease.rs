@@ -105,8 +105,8 @@ impl Held {
             loop {
                 every.tick().await;
                 match self.extend(&leases).await {
-                    Ok(true) => {}
-                    Ok(false) => return tell.cancel(),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return tell.cancel(),
                     // The fence decides in the end.
                     Err(error) => tracing::warn!(%error, "a lease could not be extended"),
                 }
@@ -123,13 +123,15 @@ impl Held {
         writing.await
     }
 
-    /// Keeps the work for longer. False when it is lost.
-    pub(super) async fn extend(&self, leases: &LeaseClock) -> Result<bool, DbErr> {
+    /// Keeps the work for longer, and answers until when. `None` when it is lost.
+    pub(super) async fn extend(&self, leases: &LeaseClock) -> Result<Option<Timestamp>, DbErr> {
         let change = leases.db.begin(leases.app.now()).await?;
-        let (tx, (_, until)) = (change.transaction(), leases.term());
+        let (tx, term) = (change.transaction(), leases.term());
         let held = match self {
-            Self::Shard(shard) => storage::alert_shard::extend_lease(tx, shard, until).await?,
-            Self::Retries(batch) => storage::alert_retry::keep(tx, batch, until).await?,
+            Self::Shard(shard) => storage::alert_shard::extend_lease(tx, shard, term).await?,
+            Self::Retries(batch) => {
+                storage::alert_retry::keep(tx, batch, term.1).await?.then_some(term.1)
+            }
         };
         change.commit().await?;
         Ok(held)

@@ -33,7 +33,7 @@ pub(super) async fn run(work: &Work, batch: Batch) -> anyhow::Result<Option<Rest
         Held::Retries(batch.clone()).during(work, writing).await?;
         return Ok(None);
     }
-    if !Held::Retries(batch.clone()).extend(&work.leases).await? {
+    if Held::Retries(batch.clone()).extend(&work.leases).await?.is_none() {
         // Called back or corrected before the alert was read; or somebody has them locked, and they are due
         // again once the lease ends.
         return Ok(None);

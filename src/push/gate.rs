@@ -64,9 +64,9 @@ impl Gate {
     pub(super) fn look_for_silence(&self, now: Timestamp) -> Option<Alarm> {
         let mut pace = self.pace();
         let alarm = pace.look_for_silence(now);
-        let is_silent = pace.is_silent();
+        let rests = pace.rests_for_silence();
         drop(pace);
-        if is_silent {
+        if rests {
             self.left.notify_waiters();
             self.silence.notify_waiters();
         }
@@ -315,6 +315,11 @@ mod tests {
         let probe = gate.pass(at(5), true).await.unwrap();
         let turned = gate.pass(at(5), true).await;
         assert_eq!(turned.unwrap_err(), Resting { until: at(10) }, "it goes on without the probe");
+        assert_eq!(gate.resting(at(5)), Some(Resting { until: at(10) }));
+        let told = gate.falls_silent();
+        assert_eq!(gate.look_for_silence(at(5)), None);
+        let told = tokio::time::timeout(Duration::from_millis(100), told).await;
+        assert!(told.is_err(), "the probe has its time");
         silent_for_long().await;
         let alarm = gate.look_for_silence(at(5)).unwrap();
         assert_eq!(alarm.rest, FIRST_REST * 2);

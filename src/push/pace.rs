@@ -40,8 +40,10 @@ pub(super) struct Pace {
     accepts: bool,
     /// Refusals since it took a message.
     refusals: u32,
-    /// Refusals of which the operator was not told, and since when.
-    untold: (u32, Timestamp),
+    /// Refusals of which the operator was not told, since when, and when the operator was told of others.
+    untold: u32,
+    untold_since: Timestamp,
+    told_at: Timestamp,
     /// Whether it has ever taken a message: whoever subscribes may make up hosts that never will.
     proven: bool,
     circuit: Circuit,
@@ -106,7 +108,9 @@ impl Pace {
             complaints: 0,
             accepts: false,
             refusals: 0,
-            untold: (0, DateTime::UNIX_EPOCH),
+            untold: 0,
+            untold_since: DateTime::UNIX_EPOCH,
+            told_at: DateTime::UNIX_EPOCH,
             proven: false,
             circuit: Circuit::Closed,
             silence: Silence::default(),
@@ -128,15 +132,17 @@ impl Pace {
             }
             Circuit::Closed => {}
             Circuit::Open { until, .. } if now < until => return Err(Resting { until }),
-            Circuit::Open { rest, .. } => self.circuit = Circuit::Probing { rest },
-            Circuit::Probing { .. } if hurried && self.silent => {
-                return Err(Resting { until: now + FIRST_REST });
+            Circuit::Open { rest, .. } => {
+                self.circuit = Circuit::Probing { rest };
+                self.silence.end();
             }
-            // Soon it is known.
-            Circuit::Probing { .. } => return Ok(None),
+            Circuit::Probing { .. } => {
+                // Soon it is known, unless it was silent.
+                return self.resting(now).filter(|_| hurried).map_or(Ok(None), Err);
+            }
         }
         let at = Instant::now();
-        self.silence.begin(at, self.under_way);
+        self.silence.begin(at);
         self.under_way += 1;
         Ok(Some(Begun { probe: self.circuit != Circuit::Closed, at }))
     }
@@ -215,15 +221,17 @@ impl Pace {
         self.open(rest, 0, now)
     }
 
-    /// Whether it was left alone for its silence, and has answered nothing since.
-    pub(super) fn is_silent(&self) -> bool {
-        self.silent
+    /// Whether it is left alone for its silence. A probe has its time.
+    pub(super) fn rests_for_silence(&self) -> bool {
+        self.silent && matches!(self.circuit, Circuit::Open { .. })
     }
 
-    /// Until when the service is left alone; `None` while messages pass.
+    /// Until when the service is left alone; `None` while messages pass, or wait for a probe that they may wait
+    /// for.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Resting> {
         match self.circuit {
             Circuit::Open { until, .. } if now < until => Some(Resting { until }),
+            Circuit::Probing { .. } if self.silent => Some(Resting { until: now + FIRST_REST }),
             _ => None,
         }
     }
@@ -264,12 +272,15 @@ impl Pace {
         if self.accepts && self.refusals < REFUSALS {
             self.close();
             // Readers of one VAPID key perhaps, among those of another whose messages are taken.
-            if now - self.untold.1 > LONGEST_REST {
-                self.untold = (0, now);
+            if now - self.untold_since > LONGEST_REST {
+                (self.untold, self.untold_since) = (0, now);
             }
-            self.untold.0 += 1;
-            let many = self.untold.0 == REFUSALS;
-            return many.then_some(Alarm { status, rest: TimeDelta::zero() });
+            self.untold += 1;
+            if self.untold < REFUSALS || now - self.told_at < LONGEST_REST {
+                return None;
+            }
+            (self.untold, self.told_at) = (0, now);
+            return Some(Alarm { status, rest: TimeDelta::zero() });
         }
         (self.accepts, self.refusals) = (false, 0);
         self.open(REFUSED_REST, status, now)

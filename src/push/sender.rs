@@ -186,7 +186,7 @@ impl Sender {
             .map(|sealed| Box::pin(self.deliver(sealed, page)))
             .buffer_unordered(AT_ONCE);
         let (mut sent, mut tally) = (Sent::default(), Tally::default());
-        let mut listening = tokio::time::interval(LISTEN_EVERY);
+        let mut listening = tokio::time::interval_at(Instant::now() + LISTEN_EVERY, LISTEN_EVERY);
         listening.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = tokio::select! {

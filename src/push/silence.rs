@@ -23,11 +23,9 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// A message sets out, while so many are under way already.
-    pub(super) fn begin(&mut self, now: Instant, under_way: u32) {
-        if under_way == 0 {
-            self.since = Some(now);
-        }
+    /// A message sets out.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
     }
 
     /// An answer came to what set out then.
@@ -38,7 +36,7 @@ impl Silence {
         self.since = self.since.map(|since| since.max(now));
     }
 
-    /// Nothing is under way any more.
+    /// Nothing is under way any more, or nothing that counts.
     pub(super) fn end(&mut self) {
         self.since = None;
     }
@@ -68,8 +66,8 @@ mod tests {
         let after = |millis| began + Duration::from_millis(millis);
         let mut silence = Silence::default();
         assert!(!silence.is_long(after(60_000)), "nothing is asked");
-        silence.begin(began, 0);
-        silence.begin(after(1_900), 1);
+        silence.begin(began);
+        silence.begin(after(1_900));
         assert!(!silence.is_long(after(4_000)) && silence.is_long(after(4_001)));
         silence.hear(began, after(1_000));
         assert!(!silence.is_long(after(5_000)) && silence.is_long(after(5_001)));
@@ -79,7 +77,7 @@ mod tests {
         assert!(!silence.is_long(after(3_509)) && silence.is_long(after(3_510)), "it is fast now");
         silence.end();
         assert!(!silence.is_long(after(60_000)));
-        silence.begin(after(90_000), 0);
+        silence.begin(after(90_000));
         assert!(!silence.is_long(after(94_000)), "its connections may have to be opened again");
     }
 }

@@ -203,22 +203,23 @@ pub async fn is_outranked(
     Ok(urgent.one(connection).await?.is_some())
 }
 
-/// Keeps a shard for longer. False when somebody else has it by now, or nobody: for one that was given back,
-/// a correction would wait.
+/// Keeps a shard for longer, and answers until when. `None` when somebody else has it by now, or nobody: for
+/// one that was given back, a correction would wait.
 pub async fn extend_lease(
     connection: &impl ConnectionTrait,
     shard: &Shard,
-    until: Timestamp,
-) -> Result<bool, DbErr> {
+    (now, until): (Timestamp, Timestamp),
+) -> Result<Option<Timestamp>, DbErr> {
     let mine = || Entity::find().filter(held(shard)).filter(COLUMN.leased_until.is_not_null());
     let free = mine().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     if free.one(connection).await?.is_none() {
-        // Somebody may have it locked, to write a page down or to call the alert back: it is not waited for,
-        // and nobody else can claim it meanwhile.
-        return Ok(mine().one(connection).await?.is_some());
+        // Somebody may have it locked, to write a page down or to call the alert back: it is not waited for.
+        let locked = mine().filter(COLUMN.leased_until.gt(now)).one(connection).await?;
+        return Ok(locked.and_then(|row| row.leased_until));
     }
     let update = Entity::update_many().col_expr(Column::LeasedUntil, Some(until).into());
-    Ok(update.filter(held(shard)).exec(connection).await?.rows_affected == 1)
+    let kept = update.filter(held(shard)).exec(connection).await?;
+    Ok((kept.rows_affected == 1).then_some(until))
 }
 
 /// Moves a shard's cursor behind a page that was dealt with, and keeps the shard for longer, unless

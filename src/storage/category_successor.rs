@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set};
 use uuid::Uuid;
 
+use super::category;
 use super::entities::category_successor::{ActiveModel, COLUMN, Column, Entity};
 
 /// Remembers which category takes the place of one that goes, and of all whose place that one had taken.
@@ -23,12 +24,21 @@ pub async fn put(
     Ok(())
 }
 
-/// The successors of those of these categories that are gone.
-pub async fn of(
+/// Keeps these categories until the transaction ends, or those that took the place of the ones that are gone:
+/// each that there is, with the one that stands for it.
+pub async fn hold(
     connection: &impl ConnectionTrait,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Uuid>, DbErr> {
-    let find = Entity::find().filter(COLUMN.id.is_in(ids.iter().copied()));
-    let found = find.all(connection).await?;
-    Ok(found.into_iter().map(|row| (row.id, row.successor_id)).collect())
+    let mut wanted: HashMap<Uuid, Uuid> = ids.iter().map(|id| (*id, *id)).collect();
+    let mut held = HashMap::new();
+    // Again, for what is deleted while it is waited for.
+    while !wanted.is_empty() {
+        let there = category::hold(connection, &Vec::from_iter(wanted.values().copied())).await?;
+        held.extend(wanted.extract_if(|_, now| there.contains(now)));
+        let gone = wanted.keys().copied();
+        let successors = Entity::find().filter(COLUMN.id.is_in(gone)).all(connection).await?;
+        wanted = successors.into_iter().map(|row| (row.id, row.successor_id)).collect();
+    }
+    Ok(held)
 }

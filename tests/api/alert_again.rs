@@ -284,9 +284,10 @@ async fn a_page_is_written_down_once_and_a_wave_waits_for_the_first_pass() {
         assert!(alert_shard::stands_at(connection, &first, cursor).await.unwrap());
     }
     let first = Shard { cursor: 500, ..first };
-    assert!(alert_shard::extend_lease(connection, &first, term.1).await.unwrap());
+    let extend = async || alert_shard::extend_lease(connection, &first, term).await.unwrap();
+    assert_eq!(extend().await, Some(term.1));
     assert!(alert_shard::advance(connection, &first, 1_000, term).await.unwrap());
-    assert!(!alert_shard::extend_lease(connection, &first, term.1).await.unwrap(), "it is over");
+    assert_eq!(extend().await, None, "it is over");
     let wave = claim().await.unwrap();
     assert!(wave.due_at.is_some());
     for is_first in [true, false] {
