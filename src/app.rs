@@ -49,7 +49,8 @@ impl App {
         Self::over(config, db).await
     }
 
-    /// Opens a newsroom that is there: what only looks at one makes none where it was misled.
+    /// Opens a newsroom that is there: whoever was misled about where must not make another, and believe that
+    /// something was done to the first.
     pub async fn open_existing(config: Config) -> anyhow::Result<Self> {
         let db = open_existing_database(&config).await?;
         Self::over(config, db).await
@@ -127,7 +128,7 @@ async fn open_existing_database(config: &Config) -> anyhow::Result<Database> {
     let missing = || {
         format!(
             "there is no newsroom at {}; say where it is by DATABASE_URL, KHABAR_DATA_DIR \
-             or --config, or start one here: khabar serve",
+             or --config, or begin one here: khabar edition create, or khabar serve",
             without_secrets(&config.database_url)
         )
     };

@@ -198,7 +198,7 @@ async fn run_migration(config: Config, step: Migrate) -> anyhow::Result<()> {
 }
 
 async fn import_wxr(config: Config, file: &Path, edition: Option<&str>) -> anyhow::Result<()> {
-    let app = App::open(config).await?;
+    let app = App::open_existing(config).await?;
     app.migrate().await?;
     let progress = import::progress_bar();
     let report = import::wxr::run(&app, file, edition, &progress).await;
@@ -222,8 +222,8 @@ async fn run_edition(config: Config, what: EditionCommand) -> anyhow::Result<()>
 
 async fn run_user(config: Config, what: UserCommand) -> anyhow::Result<()> {
     let UserCommand::Create { email, name, roles } = what;
+    let app = App::open_existing(config).await?;
     let password = read_password()?;
-    let app = App::open(config).await?;
     app.migrate().await?;
     let name = name.unwrap_or_else(|| email.clone());
     let user = create_user(&app, create_user::Input { email, name, roles, password })

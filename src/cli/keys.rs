@@ -52,8 +52,7 @@ impl KeysCommand {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let app = match self {
             Self::Adopt { yes } => return adopt(App::open_anew(config).await?, yes).await,
-            // What other newsrooms begin with, too.
-            Self::Generate | Self::Import { .. } => App::open(config).await?,
+            Self::Generate => App::open(config).await?,
             _ => App::open_existing(config).await?,
         };
         app.migrate().await?;

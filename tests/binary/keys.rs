@@ -75,9 +75,17 @@ async fn a_master_key_is_replaced_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn commands_that_only_look_make_no_newsroom() {
+async fn commands_of_a_newsroom_make_none() {
     let database = TestDatabase::create_empty().await;
-    for command in ["keys status", "keys adopt --yes", "alert status", "migrate status"] {
+    for command in [
+        "keys status",
+        "keys adopt --yes",
+        "keys import keys.json",
+        "alert status",
+        "migrate status",
+        "user create a@b.example --role ADMIN",
+        "import wxr export.xml",
+    ] {
         let (output, errors) = run(khabar(&database).args(command.split(' ')));
         assert_eq!(output.status.code(), Some(1), "{command}: {errors}");
         assert!(errors.contains("there is no newsroom at"), "{command}: {errors}");
