@@ -184,11 +184,15 @@ async fn wait(app: &App, id: Uuid) -> anyhow::Result<()> {
 
 /// The story that is meant.
 async fn find(app: &App, story: &Story) -> anyhow::Result<Uuid> {
+    let connection = app.db.connection();
     let (locale, slug) = match story {
-        Story::Id(id) => return Ok(*id),
+        Story::Id(id) => {
+            let found = storage::article::by_id(connection, *id, Visibility::Published).await?;
+            let missing = || format!("there is no story {id} before readers; publish it first");
+            return Ok(found.with_context(missing)?.id);
+        }
         Story::At { locale, slug } => (locale, slug),
     };
-    let connection = app.db.connection();
     let Some(edition) = storage::edition::by_locale(connection, locale).await? else {
         let editions = storage::edition::all(connection).await?;
         let locales: Vec<String> = editions.into_iter().map(|edition| edition.locale).collect();

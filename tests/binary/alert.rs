@@ -165,7 +165,11 @@ async fn without_a_worker_it_says_so_and_ctrl_c_leaves_the_alert() {
         &refused(run(&mut alert(&database, &["send", unknown]))),
         &["there are: ar-IQ, ckb-IQ"],
     );
-    contains(&refused(run(&mut alert(&database, &["send", missing]))), &["publish it first"]);
+    let nobody = uuid::Uuid::nil().to_string();
+    for missing in [missing, &nobody] {
+        let sent = run(&mut alert(&database, &["send", missing, "--dry-run"]));
+        contains(&refused(sent), &["publish it first"]);
+    }
     let past = ["send", STORY, "--at", "2001-01-01T00:00:00Z"];
     contains(&refused(run(&mut alert(&database, &past))), &["--at: must lie in the future"]);
 
