@@ -28,6 +28,7 @@ pub async fn cancel_alert(app: &App, viewer: &Viewer, id: Uuid) -> Result<Alert,
     if !alert.state.may_cancel() {
         let advice = match alert.state {
             AlertState::Cancelled => "",
+            _ if alert.test => "; send another by alertTest if it was wrong",
             _ => "; correct it by alertUpdate if it was wrong",
         };
         let message = format!("the alert is {} already{advice}", alert.state.as_str());

@@ -213,6 +213,10 @@ async fn a_test_goes_to_ones_own_browser_alone() {
     let words = json!({ "id": id, "input": { "title": "مسودة أخرى" } });
     let corrected = edit(&newsroom, "AlertUpdate", words).await;
     assert_eq!(corrected.user_errors("alertUpdate"), ["id: WRONG_STATE"]);
+    let late = edit(&newsroom, "AlertCancel", json!({ "id": id })).await;
+    assert!(
+        late.text("/alertCancel/userErrors/0/message").ends_with("by alertTest if it was wrong")
+    );
     newsroom.test.run_jobs().await;
     assert_eq!(push.titles(&readers[0]), Vec::<String>::new(), "nor does it become one");
 }
