@@ -66,13 +66,8 @@ impl KeysCommand {
             Self::Import { file } => {
                 let json = std::fs::read_to_string(&file);
                 let json = json.with_context(|| format!("cannot read {}", file.display()))?;
-                let pair = VapidKeys::from_json(&json).with_context(|| {
-                    format!(
-                        "{}: expected {{\"publicKey\": \"…\", \"privateKey\": \"…\"}}, both base64url, as \
-                         `web-push generate-vapid-keys --json` prints them",
-                        file.display()
-                    )
-                })?;
+                let pair = VapidKeys::from_json(&json);
+                let pair = pair.with_context(|| file.display().to_string())?;
                 add(&app, pair).await
             }
             Self::Adopt { .. } => Ok(()),

@@ -31,8 +31,13 @@ impl VapidKeys {
 
     /// A key pair from its JSON, ours or that of npm's `web-push generate-vapid-keys`; fails when the two keys do not belong together.
     pub fn from_json(json: &str) -> anyhow::Result<Self> {
-        let keys: Self = serde_json::from_str(json)
-            .context("the VAPID keys are not the JSON they were saved as")?;
+        let keys: Self = serde_json::from_str(json).map_err(|_| {
+            // Not in the library's words, which name one of two spellings and may quote a secret.
+            anyhow!(
+                "expected {{\"publicKey\": \"…\", \"privateKey\": \"…\"}}, both base64url, as \
+                 `web-push generate-vapid-keys --json` prints them"
+            )
+        })?;
         let private = URL_SAFE_NO_PAD
             .decode(&keys.private_key)
             .context("the private key is not base64url")?;
