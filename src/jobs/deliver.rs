@@ -39,8 +39,9 @@ pub(super) async fn run(work: &Work, mut shard: Shard) -> anyhow::Result<Option<
     let alert = alert.context("a shard without its alert")?;
     if (alert.state, alert.round) != (AlertState::Sending, shard.round) {
         // Called back, or corrected: there is nothing left to do.
-        let end = (shard.last_id, &BTreeSet::new());
-        write_down(work, &alert, &shard, end, &Ledger::default()).await?;
+        let (nothing, no_waves) = (Ledger::default(), BTreeSet::new());
+        let writing = write_down(work, &alert, &shard, (shard.last_id, &no_waves), &nothing);
+        keep(work, &shard, writing).await?;
         return Ok(None);
     }
     let selection = Arc::new(Selection::of(app, &alert).await?);
